@@ -1,0 +1,1 @@
+"""harken turns text into a Transformer that is yours."""

@@ -1,0 +1,1 @@
+"""What every layer may use: errors with one clear sentence, files that are whole or absent, and words on stderr."""
