@@ -1,0 +1,86 @@
+"""GPT-2: pre-norm decoder, learned positions, GELU, tied head.
+
+Radford et al., 2019, "Language Models are Unsupervised Multitask Learners"
+https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from torch import nn
+
+from ..nn.attention import SelfAttention
+from ..nn.block import Block
+from ..nn.embedding import Embedding
+from ..nn.mlp import MLP
+from ..nn.models import Decoder
+from ..nn.position import Learned
+from ..nn.stack import Stack
+from .config import Config, must_divide
+from .names import Rule, Transposed
+
+
+@dataclass(kw_only=True)
+class GPT2Config(Config):
+    model_type: ClassVar[str] = "gpt2"
+    architecture: ClassVar[str] = "GPT2LMHeadModel"
+
+    vocab_size: int = 50257
+    n_positions: int = 1024
+    n_embd: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    n_inner: int | None = None
+    activation_function: str = "gelu_new"
+    resid_pdrop: float = 0.1
+    embd_pdrop: float = 0.1
+    attn_pdrop: float = 0.1
+    layer_norm_epsilon: float = 1e-5
+
+
+def build(c: GPT2Config) -> Decoder:
+    must_divide("n_embd", c.n_embd, "n_head", c.n_head)
+    norm = partial(nn.LayerNorm, c.n_embd, eps=c.layer_norm_epsilon)
+
+    def block() -> Block:
+        attn = SelfAttention(c.n_embd, c.n_head, bias=True, dropout=c.attn_pdrop)
+        mlp = MLP(c.n_embd, c.n_inner or 4 * c.n_embd, c.activation_function)
+        return Block(attn, mlp, norm, dropout=c.resid_pdrop)
+
+    embed = Embedding(c.vocab_size, c.n_embd, positions=Learned(c.n_positions, c.n_embd), dropout=c.embd_pdrop)
+    stack = Stack(embed, [block() for _ in range(c.n_layer)], norm=norm())
+    return Decoder(stack, context=c.n_positions)
+
+
+def names(c: GPT2Config) -> dict[str, Rule]:
+    return {
+        "stack.embed.tokens": "transformer.wte",
+        "stack.embed.positions": "transformer.wpe",
+        "stack.blocks.*.attn_norm": "transformer.h.*.ln_1",
+        "stack.blocks.*.attn.qkv": Transposed("transformer.h.*.attn.c_attn"),
+        "stack.blocks.*.attn.out": Transposed("transformer.h.*.attn.c_proj"),
+        "stack.blocks.*.mlp_norm": "transformer.h.*.ln_2",
+        "stack.blocks.*.mlp.up": Transposed("transformer.h.*.mlp.c_fc"),
+        "stack.blocks.*.mlp.down": Transposed("transformer.h.*.mlp.c_proj"),
+        "stack.norm": "transformer.ln_f",
+    }
+
+
+IGNORE = (r"attn\.(masked_)?bias$", r"^lm_head\.weight$")
+
+
+def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> GPT2Config:
+    """A config of the asked size, for training from scratch."""
+    return GPT2Config(
+        vocab_size=vocab,
+        n_positions=context,
+        n_embd=width,
+        n_layer=layers,
+        n_head=heads,
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=dropout,
+    )

@@ -1,0 +1,80 @@
+"""Scaled dot-product attention: one question, several kernels.   https://arxiv.org/abs/1706.03762
+
+    attend(q, k, v, look) = softmax(q kᵀ · scale, over the keys each query may see) v
+
+B batch · L queries · M keys · N heads · G key/value heads · K head width
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .mask import Mask, dense
+
+
+@dataclass
+class Look:
+    """What a call may look at, worked out once and read by every layer. Build it outside compiled regions."""
+
+    mask: Mask
+    keys: int  # M, the keys that hold anything
+    start: Tensor | None = None  # (B, L) intervals, for the exact kernel
+    stop: Tensor | None = None
+    allowed: Tensor | None = None  # (B, 1, L, M) bool, for torch; None: causal or nothing hidden
+    exact: bool = False  # one fixed order of additions (packed models on a CPU)
+    maps: list | None = None  # attention maps are appended here when asked for; asking leaves the fused kernels
+
+    @classmethod
+    def of(cls, mask: Mask, positions: Tensor, keys: int, *, exact: bool = False, maps: list | None = None) -> Look:
+        """positions (B, L) of the queries among `keys` keys."""
+        whole = positions.shape[-1] == keys
+        if mask.plain and (whole or not mask.causal) and not exact and maps is None:
+            return cls(mask, keys)
+        start, stop = mask.intervals(positions, keys)
+        if exact and maps is None:
+            return cls(mask, keys, start, stop, exact=True)
+        return cls(mask, keys, allowed=dense(start, stop, keys), maps=maps)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None = None, dropout: float = 0.0) -> Tensor:
+    """q (B, N, L, K), k and v (B, G, M, K) -> (B, N, L, K)."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if look.exact:
+        return exact(q, k, v, look, scale)
+    k, v = k[:, :, : look.keys], v[:, :, : look.keys]
+    if look.maps is not None:
+        return eager(q, k, v, look.allowed, scale, look.maps)
+    causal = look.allowed is None and look.mask.causal and q.shape[-2] > 1
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=look.allowed, is_causal=causal, dropout_p=dropout, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+    )
+
+
+def exact(q: Tensor, k: Tensor, v: Tensor, look: Look, scale: float) -> Tensor:
+    """The Numba kernel: float32 on a CPU, the same bits whatever the padding and the batch."""
+    from .kernels.attention import attention
+
+    b, n, length, width = q.shape
+    groups = k.shape[1]
+    out = torch.empty(b, groups, n // groups * length, width)
+    keys_first = k.mT.contiguous()  # (B, G, K, M): how a cache holds its keys, so no copy there
+    start, stop = (t.expand(b, length).contiguous().numpy() for t in (look.start, look.stop))
+    rows = q.contiguous().view(b, groups, -1, width)
+    attention(rows.numpy(), keys_first.numpy(), v.contiguous().numpy(), start, stop, scale, out.numpy())
+    return out.view(b, n, length, width)
+
+
+def eager(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, scale: float, maps: list | None = None) -> Tensor:
+    """The formula, step by step: the twin of every fast path, and the one that can show its weights (B, N, L, M)."""
+    k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], 1) for t in (k, v))
+    scores = q @ k.mT * scale  # (B, N, L, M)
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, float("-inf"))
+    weights = torch.nan_to_num(scores.softmax(-1))  # a query that may see nothing gets zeros
+    if maps is not None:
+        maps.append(weights)
+    return weights @ v

@@ -1,0 +1,86 @@
+"""What was already read, so that the next token costs one step. A cache belongs to the caller and is passed in.
+
+Every row has its own length: prompts of different length share a batch without gaps, and a row's keys lie at 0..length-1.
+
+B batch · L new tokens · G key/value heads · K head width · M room for keys
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..base.errors import InputError
+
+
+class KeyValueCache:
+    """Keys and values of every layer. `lengths` (B,) int64 on the CPU: tokens held for each row.
+
+    Keys lie transposed (B, G, K, M + 1), as the exact kernel reads them; the last slot takes what padding writes.
+    """
+
+    def __init__(self, layers: int, batch: int, groups: int, width: int, size: int, like: Tensor):
+        self.size = size
+        self.lengths = torch.zeros(batch, dtype=torch.int64)
+        self.keys = [like.new_zeros(batch, groups, width, size + 1) for _ in range(layers)]
+        self.values = [like.new_zeros(batch, groups, size + 1, width) for _ in range(layers)]
+        self._slots: Tensor | None = None  # (B, L) where this call's tokens go, while a call is under way
+        self._first: int | None = None  # the same as one slice, when every row has the same length
+        self._counts = self.lengths
+
+    @property
+    def longest(self) -> int:
+        """Tokens in the longest row."""
+        return int(self.lengths.max())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(t.nbytes for t in (*self.keys, *self.values))
+
+    def open(self, new: int, counts: Tensor | None) -> Tensor:
+        """Begin a call with `new` tokens a row, of which `counts` (B,) are real (None: all). Returns positions (B, L)."""
+        self._counts = torch.full_like(self.lengths, new) if counts is None else counts.cpu()
+        if int((self.lengths + self._counts).max()) > self.size:
+            raise InputError(f"the cache has room for {self.size} tokens; {int((self.lengths + self._counts).max())} were asked for")
+        positions = self.lengths[:, None] + torch.arange(new)
+        even = counts is None and bool((self.lengths == self.lengths[0]).all())
+        self._first = int(self.lengths[0]) if even else None
+        real = torch.arange(new) < self._counts[:, None]
+        self._slots = None if even else torch.where(real, positions, self.size).to(self.keys[0].device)
+        return positions.to(self.keys[0].device)
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Hold k and v (B, G, L, K); returns all there is room for, (B, G, M + 1, K) each: the mask says what is real."""
+        keys, values = self.keys[layer], self.values[layer]
+        if self._first is not None:
+            keys[..., self._first : self._first + k.shape[2]] = k.mT
+            values[:, :, self._first : self._first + k.shape[2]] = v
+        else:
+            rows = torch.arange(k.shape[0], device=k.device)[:, None]
+            keys[rows, :, :, self._slots] = k.transpose(1, 2)
+            values[rows, :, self._slots] = v.transpose(1, 2)
+        return keys.mT, values
+
+    def close(self) -> None:
+        """End the call: the real tokens count from now on."""
+        self.lengths = self.lengths + self._counts
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order; a row may be taken more than once (samples, beams)."""
+        self.lengths = self.lengths[rows.cpu()]
+        place = rows.to(self.keys[0].device)
+        self.keys = [t[place] for t in self.keys]
+        self.values = [t[place] for t in self.values]
+
+    def snapshot(self) -> Tensor:
+        """What `restore` needs to forget everything that comes after now."""
+        return self.lengths.clone()
+
+    def restore(self, snapshot: Tensor) -> None:
+        """Go back to a snapshot: what was written since lies beyond the lengths and will be written over."""
+        self.lengths = snapshot.clone()
+
+    def trim(self, lengths: Tensor) -> None:
+        """Forget all but the first `lengths` (B,) tokens of each row."""
+        self.lengths = torch.minimum(self.lengths, lengths.cpu())

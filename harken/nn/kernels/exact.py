@@ -1,0 +1,100 @@
+"""How the kernels are compiled, and the exponential they share: IEEE arithmetic in an order the source fixes.
+
+`contract` lets a product and a sum become one fused operation, on every path alike; full fast-math would let LLVM choose
+the order of a sum by its length. Numba's `workqueue` threads abort when two Python threads call: OpenMP is asked for, and
+torch is imported first because it brings the OpenMP runtime that both then share. Compiled code is cached on disk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+numba.config.THREADING_LAYER = "omp"  # pyright: ignore[reportAttributeAccessIssue]
+
+f32 = np.float32
+NONE, RELU, GELU, GELU_TANH, SILU, TANH = range(6)
+"""Activations a product can end with; the numbers are what the compiled code sees."""
+
+
+def parallel(function: Callable) -> Any:
+    """Compile a kernel whose `prange` runs on threads; the body must hold its loops itself, or sums leave the registers."""
+    return numba.njit(parallel=True, fastmath={"contract"}, cache=True, error_model="numpy", nogil=True)(function)
+
+
+def kernel(function: Callable) -> Any:
+    """Compile a loop nest that a parallel kernel calls on slices; long inner loops over the last axis become lanes."""
+    return numba.njit(fastmath={"contract"}, cache=True, error_model="numpy", nogil=True)(function)
+
+
+def helper(function: Callable) -> Any:
+    """Compile a scalar function used inside kernels: strict IEEE, so a vector lane and a scalar tail give the same bits."""
+    return numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+
+
+def match_threads() -> None:
+    """Run on as many threads as torch does."""
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@helper
+def exp(x):
+    """e**x to 1 unit in the last place: 2**n · p(r), |r| <= ln 2 / 2 (the degree-6 fit of Cephes' expf); 0 below -87."""
+    clipped = min(max(x, f32(-87.0)), f32(88.0))
+    n = np.floor(clipped * f32(1.44269504) + f32(0.5))
+    r = clipped - n * f32(0.693359375)
+    r = r - n * f32(-2.12194440e-4)
+    p = f32(1.9875691500e-4)
+    p = p * r + f32(1.3981999507e-3)
+    p = p * r + f32(8.3334519073e-3)
+    p = p * r + f32(4.1665795894e-2)
+    p = p * r + f32(1.6666665459e-1)
+    p = p * r + f32(5.0000001201e-1)
+    p = p * r * r + r + f32(1.0)
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return p * power if x > f32(-87.0) else f32(0.0)
+
+
+@helper
+def silu(x):
+    """x · sigmoid(x)"""
+    return x / (f32(1.0) + exp(-x))
+
+
+@helper
+def gelu_tanh(x):
+    """0.5 x (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x³), written as x · sigmoid(2u)"""
+    return x / (f32(1.0) + exp(f32(-1.5957691216) * (x + f32(0.044715) * x * x * x)))
+
+
+@helper
+def gelu(x):
+    """x · Φ(x)"""
+    return f32(0.5) * x * (f32(1.0) + f32(math.erf(x * f32(0.70710678))))
+
+
+@helper
+def activate(y, first, last, act):
+    """Columns first:last of y (R, N) through the activation numbered `act`, in place; one plain loop each, so LLVM makes it lanes."""
+    for r in range(y.shape[0]):
+        row = y[r, first:last]
+        if act == SILU:
+            for i in range(row.shape[0]):
+                row[i] = silu(row[i])
+        elif act == GELU_TANH:
+            for i in range(row.shape[0]):
+                row[i] = gelu_tanh(row[i])
+        elif act == RELU:
+            for i in range(row.shape[0]):
+                row[i] = max(row[i], f32(0.0))
+        elif act == GELU:
+            for i in range(row.shape[0]):
+                row[i] = gelu(row[i])
+        elif act == TANH:
+            for i in range(row.shape[0]):
+                row[i] = f32(math.tanh(row[i]))

@@ -1,0 +1,96 @@
+"""y = act(x Wᵀ + b), and the one place that chooses the product: torch's where gradients are needed, the packed kernel's to answer.
+
+Packing replaces the parameter, so no weight is held twice; a packed product has the same bits at every number of rows
+(`kernels/product.py`), so an answer does not depend on what else is in the batch.   N outputs · K inputs
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..base.errors import InputError
+
+ACTIVATIONS = {
+    "none": lambda x: x,
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
+"""Hugging Face's names; the order is the kernels' numbering."""
+NUMBERS = {name: number for number, name in enumerate(ACTIVATIONS)}
+
+
+class Linear(nn.Module):
+    """A matrix (N, K) and perhaps a bias (N,): multiplied with, or its rows looked up (token tables, tied heads).
+
+    `widths` names the row slices of a fused matrix, [Q | K | V], contiguous and never interleaved.
+    """
+
+    packed: Tensor | None
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, widths: tuple[int, ...] | None = None):
+        super().__init__()
+        self.inputs, self.outputs, self.widths = inputs, outputs, widths or (outputs,)
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self.register_buffer("packed", None, persistent=False)
+        self._padded_bias: Tensor | None = None
+        bound = 1 / math.sqrt(inputs)
+        nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, act: str = "none") -> Tensor:
+        return linear(x, self, act)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """ids (...) -> (..., K). InputError when an id is not a row."""
+        if self.packed is not None and ids.numel() and 0 <= int(ids.min()) and int(ids.max()) < self.outputs:
+            return self.packed[ids // self.packed.shape[2], :, ids % self.packed.shape[2]]
+        try:
+            if self.packed is not None:
+                raise IndexError
+            return F.embedding(ids, self.weight)
+        except IndexError:
+            wrong = ids[(ids < 0) | (ids >= self.outputs)].flatten()[0].item()
+            raise InputError(f"token id {wrong} is out of range: the vocabulary has {self.outputs} ids, 0 to {self.outputs - 1}") from None
+
+    def pack(self) -> None:
+        """Replace the parameter's memory by the kernel's layout (float32 on a CPU only)."""
+        from .kernels import product
+
+        if self.packed is None:
+            self.packed = torch.from_numpy(product.pack(self.weight.detach().numpy()))
+            self._padded_bias = torch.zeros(self.packed.shape[0] * self.packed.shape[2])
+            if self.bias is not None:
+                self._padded_bias[: self.outputs] = self.bias.detach()
+            self.weight.data = torch.empty(0)
+
+    def unpack(self) -> None:
+        """Give the parameter, the very same object, its (N, K) values back."""
+        from .kernels import product
+
+        if self.packed is not None:
+            self.weight.data = torch.from_numpy(product.unpack(self.packed.numpy(), self.outputs))
+            self.packed = self._padded_bias = None
+
+    def extra_repr(self) -> str:
+        return f"{self.inputs} -> {self.outputs}" + (f" = {' + '.join(map(str, self.widths))}" if len(self.widths) > 1 else "")
+
+
+def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
+    """x (..., K) -> act(x Wᵀ + b) (..., N): the packed kernel when the layer is packed, else torch (its slow twin)."""
+    if layer.packed is None:
+        return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
+    from .kernels import product
+
+    rows = x.reshape(-1, layer.inputs).contiguous()
+    y = torch.empty(rows.shape[0], layer.outputs)
+    product.product(layer.packed.numpy(), rows.numpy(), layer._padded_bias.numpy(), NUMBERS[act], y.numpy())
+    return y.view(*x.shape[:-1], layer.outputs)

@@ -1,0 +1,66 @@
+"""Which keys may a query see? Declared as a value here, drawn as intervals or as a tensor only when a kernel needs it.
+
+Every mask of this library is one interval of keys a query: causal [0, p], windowed (p - w, p], padded [0, length), packed
+[start of its document, p]. So one attention serves them all.   B batch · L queries · M keys · T packed tokens
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..base.errors import InputError
+
+
+@dataclass(frozen=True)
+class Mask:
+    """`causal`: only keys at or before the query. `window`: only keys less than this many positions away.
+    `lengths` (B,): real tokens of each row, padding on the right. `starts` (documents + 1,): where the documents of a packed
+    row (T,) begin, and where the last one ends."""
+
+    causal: bool = False
+    window: int | None = None
+    lengths: Tensor | None = None
+    starts: Tensor | None = None
+
+    def with_causal(self) -> Mask:
+        """The same mask for a model that only looks back."""
+        return self if self.causal else Mask(True, self.window, self.lengths, self.starts)
+
+    @property
+    def plain(self) -> bool:
+        """Whether `causal` alone says everything: right padding is never seen by the real tokens of a causal model."""
+        return self.window is None and self.starts is None and (self.causal or self.lengths is None)
+
+    def intervals(self, positions: Tensor, keys: int) -> tuple[Tensor, Tensor]:
+        """positions (B, L) of the queries -> (start, stop), both (B, L) int64: the keys start <= j < stop may be seen."""
+        start, stop = torch.zeros_like(positions), torch.full_like(positions, keys)
+        place = positions
+        if self.starts is not None:
+            place = torch.arange(positions.shape[-1], device=positions.device)[None]  # (1, T): keys lie where they were packed
+            document = torch.bucketize(place, self.starts.to(place.device)[1:], right=True)
+            start, stop = self.starts.to(place.device)[document], self.starts.to(place.device)[document + 1]
+        elif self.lengths is not None and not self.causal:
+            stop = self.lengths.to(positions.device)[:, None].expand_as(positions)
+        if self.causal:
+            stop = torch.minimum(stop, place + 1)
+        if self.window is not None:
+            start = torch.maximum(start, place - self.window + 1)
+            stop = torch.minimum(stop, place + self.window)
+        return start.contiguous(), torch.maximum(stop, start).contiguous()
+
+    def document_positions(self) -> Tensor:
+        """(T,) positions that begin anew in every document of a packed row."""
+        if self.starts is None:
+            raise InputError("Mask(starts=...) is needed to place the tokens of a packed row")
+        place = torch.arange(int(self.starts[-1]), device=self.starts.device)
+        document = torch.bucketize(place, self.starts[1:], right=True)
+        return place - self.starts[document]
+
+
+def dense(start: Tensor, stop: Tensor, keys: int) -> Tensor:
+    """Intervals (B, L) -> (B, 1, L, M) bool, True where the query may look."""
+    j = torch.arange(keys, device=start.device)
+    return ((j >= start[..., None]) & (j < stop[..., None]))[:, None]

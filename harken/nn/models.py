@@ -1,0 +1,137 @@
+"""The model protocol, and the first shape of Transformer: the decoder, which continues what it has read.
+
+    logits = model(ids, Mask(lengths=...))               (B, L) -> (B, L, V)
+    cache = model.begin(batch, length)                   then  model(ids, cache=cache), as often as wanted
+    scores = model.score(ids, Mask(lengths=...))         (B, L) log-probability of each token given those before it
+
+B batch · L tokens · D width · V vocabulary
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..base.errors import InputError
+from .attend import Look
+from .cache import KeyValueCache
+from .call import Call
+from .linear import Linear, linear
+from .mask import Mask
+from .position import Rotary
+from .stack import Stack
+
+
+class Model(nn.Module):
+    """What every model can do: be packed to answer (fast, exact, no gradients) and unpacked to learn.
+
+    Asking for the parameters, the state or training unpacks first, so nothing ever sees a model without its weights.
+    """
+
+    config: Any
+    packed = False
+
+    def pack(self) -> None:
+        """Make ready to answer: packed weights replace the parameters (float32 on a CPU; elsewhere nothing changes)."""
+        self.eval()
+        first = next(iter(self._linears())).weight
+        if self.packed or first.device.type != "cpu" or first.dtype != torch.float32:
+            return
+        from .kernels.exact import match_threads
+
+        match_threads()
+        for layer in self._linears():
+            layer.pack()
+        self.packed = True
+
+    def unpack(self) -> None:
+        """Make ready to learn: every parameter object holds its weight again."""
+        if self.packed:
+            self.packed = False
+            for layer in self._linears():
+                layer.unpack()
+
+    def _linears(self) -> Iterator[Linear]:
+        return (part for part in self.modules() if isinstance(part, Linear))
+
+    def train(self, mode: bool = True):
+        if mode:
+            self.unpack()
+        return super().train(mode)
+
+    def named_parameters(self, *args, **kwargs):
+        self.unpack()
+        return super().named_parameters(*args, **kwargs)
+
+    def state_dict(self, *args, **kwargs):
+        self.unpack()
+        return super().state_dict(*args, **kwargs)
+
+    def load_state_dict(self, *args, **kwargs):
+        self.unpack()
+        return super().load_state_dict(*args, **kwargs)
+
+    def _apply(self, *args, **kwargs):
+        self.unpack()
+        return super()._apply(*args, **kwargs)
+
+
+class Decoder(Model):
+    """A stack that only looks back, and a head over the vocabulary; `head` None ties it to the token embedding."""
+
+    def __init__(self, stack: Stack, head: Linear | None = None, *, context: int, window: int | None = None):
+        super().__init__()
+        self.stack, self.head, self.context, self.window = stack, head, context, window
+
+    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> KeyValueCache:
+        """An empty cache with room for `length` tokens in each of `batch` rows. A decoder has no source."""
+        if source is not None or mask is not None:
+            raise InputError("this model continues a text and takes no source; put it in front of the text instead")
+        attn = self.stack.blocks[0].attn
+        like = self.stack.embed.tokens.packed if self.packed else self.stack.embed.tokens.weight
+        return KeyValueCache(len(self.stack.blocks), batch, attn.kv_heads, attn.width, min(length, self.context), like)
+
+    def forward(
+        self, ids: Tensor, mask: Mask | None = None, *, cache: KeyValueCache | None = None, maps: list | None = None, last: bool = False
+    ) -> Tensor:
+        """ids (B, L) or packed (T,) -> logits (B, L, V); `last`: only at each row's last real token, (B, V).
+
+        With a cache, `mask.lengths` counts the real new tokens of each row, and they follow what the cache holds.
+        """
+        mask = (mask or Mask(window=self.window)).with_causal()
+        packed_row, ids = ids.dim() == 1, ids[None] if ids.dim() == 1 else ids
+        new = ids.shape[1]
+        if cache is None:
+            positions = mask.document_positions()[None] if mask.starts is not None else torch.arange(new, device=ids.device)[None]
+            keys = new
+        else:
+            positions = cache.open(new, mask.lengths)
+            keys = min(cache.longest + new, cache.size + 1)
+        reach = new if cache is None else cache.longest + (new if mask.lengths is None else int(mask.lengths.max()))
+        if mask.starts is None and reach > self.context:
+            raise InputError(f"a sequence of {reach} tokens does not fit: this model reads at most {self.context}")
+        self._reach(self.context if cache is not None else reach)
+        look = Look.of(mask, positions, keys, exact=self.packed, maps=maps)
+        hidden = self.stack(ids, Call(positions.clamp(max=self.context - 1), look, cache))  # (B, L, D); padding may stand anywhere
+        if cache is not None:
+            cache.close()
+        if last:
+            ends = torch.full((ids.shape[0],), new) if mask.lengths is None else mask.lengths
+            hidden = hidden[torch.arange(ids.shape[0], device=ids.device), ends.to(ids.device) - 1]  # (B, D)
+        logits = linear(hidden, self.head or self.stack.embed.tokens)
+        return logits[0] if packed_row else logits
+
+    def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
+        """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first."""
+        logits = self(ids, mask)
+        known = F.log_softmax(logits[:, :-1].float(), -1).gather(-1, ids[:, 1:, None])[..., 0]  # (B, L-1)
+        return F.pad(known, (1, 0))
+
+    def _reach(self, length: int) -> None:
+        for part in self.modules():
+            if isinstance(part, Rotary):
+                part.reach(min(length, self.context))

@@ -1,0 +1,255 @@
+"""One tokenizer object for those we train and those others trained: text to ids and back, on the `tokenizers` library."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tokenizers
+from tokenizers import models
+
+from ..base.errors import InputError
+from ..base.files import read_json, write_json, write_text
+from .pieces import PIECE, pieces
+
+Kind = Literal["char", "bpe", "other"]
+
+ROLES = ("pad", "bos", "eos", "unk")
+EVERY_CHARACTER = r"[\s\S]"  # "." leaves out line ends, and the flag that includes them differs between regex libraries
+
+_SLICE_TEXTS = 1_000
+_SLICE_CHARACTERS = 4 * PIECE
+_UNICODE = 0x110000
+
+
+class Tokenizer:
+    """Wraps a `tokenizers.Tokenizer`.
+
+    Attributes: `inner` (the wrapped object) · `kind` ("char": one token per code point; "bpe": byte-level BPE; "other") ·
+    `pad_id bos_id eos_id unk_id` (int or None) · `special_ids` (ids that `decode` skips) · `vocab_size` (largest id + 1, added tokens
+    included) · `byte_level` (whether tokens are strings of bytes) · `byte_fallback` (whether some tokens, "<0x0A>", are single bytes) ·
+    `names` (role to special token) · `extra` (every other key of tokenizer_config.json: it survives load and save).
+
+    Text is always only text: "<eos>" inside a text is encoded as its characters, never as the special token.
+    """
+
+    def __init__(self, inner: tokenizers.Tokenizer, names: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None) -> None:
+        """`names` maps the roles pad, bos, eos, unk to token strings; a token that the vocabulary lacks gives the id None."""
+        self.inner = inner
+        self.names = dict(names or {})
+        self.extra = dict(extra or {})
+        # Sentence encoders ship limits in tokenizer.json. Nothing may be cut or padded unasked, so these are only kept for saving.
+        self._limits = (inner.truncation, inner.padding)
+        inner.no_truncation()
+        inner.no_padding()
+        inner.encode_special_tokens = True
+        self.pad_id, self.bos_id, self.eos_id, self.unk_id = (self._id(role) for role in ROLES)
+        self.special_ids = frozenset(i for i, token in inner.get_added_tokens_decoder().items() if token.special)
+        self.vocab_size = max(inner.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        decoder = _state(inner.decoder)
+        self.byte_level: bool = decoder.get("type") == "ByteLevel"
+        self.byte_fallback: bool = '"ByteFallback"' in json.dumps(decoder)
+        self.kind: Kind = self._kind()
+
+    # ---- text to ids
+
+    def encode(self, text: str, special: bool = True) -> list[int]:
+        """The ids of `text`; `special` adds what the tokenizer's template puts around a text (ours: bos in front)."""
+        return self._encoding(text, special).ids
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """For each id of `encode(text, special=False)` the characters [start, end) of `text` that it stands for."""
+        return self._encoding(text, False).offsets
+
+    def encode_array(self, text: str) -> np.ndarray:
+        """(T,) int32 ids without special tokens, for texts of any length: memory stays near 10 bytes a character.
+
+        The same ids as `encode(text, special=False)`, except around a cut where 100,000 characters have no white space to cut at, and with
+        tokenizers that put a mark in front of every text they are given (SentencePiece): there a cut may cost one more token.
+        """
+        parts: list[np.ndarray] = []
+        for batch in _slices(pieces(text)):
+            parts.extend(self._batch(batch))
+        return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+    def encode_many(self, texts: Iterable[str]) -> list[np.ndarray]:
+        """One (T,) int32 array per text, without special tokens; short texts are encoded together, long ones in pieces."""
+        arrays: list[np.ndarray] = []
+        for batch in _slices(texts):
+            arrays.extend(self._batch(batch) if len(batch) > 1 else [self.encode_array(batch[0])])
+        return arrays
+
+    @functools.cached_property
+    def prefix(self) -> list[int]:
+        """The special ids that the template puts in front of a single text."""
+        return self._around()[0]
+
+    @functools.cached_property
+    def suffix(self) -> list[int]:
+        """The special ids that the template puts behind a single text."""
+        return self._around()[1]
+
+    # ---- ids to text
+
+    def decode(self, ids: Sequence[int] | np.ndarray, skip_special: bool = True) -> str:
+        """The text of `ids` (any sequence or 1-d array of int); bytes that are not UTF-8 become U+FFFD.
+
+        InputError on an id outside the vocabulary.
+        """
+        array = np.asarray(ids)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise InputError(f"token ids must be one sequence of whole numbers, not {array.dtype} with shape {array.shape}")
+        if array.size and (array.min() < 0 or array.max() >= self.vocab_size):
+            wrong = int(array[(array < 0) | (array >= self.vocab_size)][0])
+            raise InputError(f"token id {wrong} is outside the vocabulary of {self.vocab_size:,} tokens (0 to {self.vocab_size - 1})")
+        return self.inner.decode(array.tolist(), skip_special_tokens=skip_special)
+
+    def token(self, id: int) -> str:
+        """How one token reads inside a text, for tables: its text where it has one of its own, else its string in the vocabulary."""
+        alone = self.decode([id], skip_special=False)
+        raw = self.inner.id_to_token(int(id)) or ""
+        if int(id) in self.special_ids or not alone or "\ufffd" in alone:
+            return raw
+        # Behind itself, because some decoders drop a leading space: LLaMA's "▁the" reads " the".
+        return self.decode([id, id], skip_special=False)[len(alone) :] or alone
+
+    def unknown(self, ids: Sequence[int] | np.ndarray) -> int:
+        """How many of `ids` are the unknown token (0 where the tokenizer has none)."""
+        return 0 if self.unk_id is None else int(np.count_nonzero(np.asarray(ids) == self.unk_id))
+
+    # ---- files
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write tokenizer.json and tokenizer_config.json, each whole or not at all; `transformers.AutoTokenizer` opens the folder too."""
+        truncation, padding = self._limits
+        inner = self.inner
+        if truncation or padding:
+            inner = tokenizers.Tokenizer.from_str(inner.to_str())
+            if truncation:
+                inner.enable_truncation(**truncation)
+            if padding:
+                inner.enable_padding(**padding)
+        write_text(Path(folder) / "tokenizer.json", inner.to_str(pretty=True))
+        write_json(Path(folder) / "tokenizer_config.json", {**self.extra, **{f"{role}_token": name for role, name in self.names.items()}})
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Tokenizer:
+        """Read a folder that `save` or Hugging Face wrote; InputError when tokenizer.json is missing or broken."""
+        path = Path(folder) / "tokenizer.json"
+        if not path.is_file():
+            raise InputError(f"{path} does not exist: give a folder with a trained tokenizer, or train one")
+        try:
+            inner = tokenizers.Tokenizer.from_str(path.read_text("utf-8"))
+        except Exception as error:  # the library raises the bare class
+            raise InputError(f"{path} is not a tokenizer file ({error}): copy it again from where the tokenizer was trained") from error
+        config: dict[str, Any] = {}
+        # special_tokens_map.json is where transformers 4 kept these names; the newer file has the last word.
+        for name in ("special_tokens_map.json", "tokenizer_config.json"):
+            if (Path(folder) / name).is_file():
+                config |= {key: value for key, value in read_json(Path(folder) / name).items() if value is not None or key not in config}
+        names = {}
+        for role in ROLES:
+            token = config.pop(f"{role}_token", None)
+            token = token.get("content") if isinstance(token, dict) else token
+            if isinstance(token, str):
+                names[role] = token
+        return cls(inner, names, config)
+
+    # ---- the parts
+
+    def _id(self, role: str) -> int | None:
+        name = self.names.get(role)
+        if name is None and role == "unk":
+            name = getattr(self.inner.model, "unk_token", None)
+        return None if name is None else self.inner.token_to_id(name)
+
+    def _kind(self) -> Kind:
+        model, splitter = self.inner.model, _state(self.inner.pre_tokenizer)
+        every = splitter.get("pattern") == {"Regex": EVERY_CHARACTER} and splitter.get("behavior") == "Isolated"
+        plain = self.inner.normalizer is None and len(self.special_ids) == len(self.inner.get_added_tokens_decoder())
+        if isinstance(model, models.WordLevel) and every and plain and self.unk_id is not None:
+            return "char"
+        return "bpe" if isinstance(model, models.BPE) and self.byte_level else "other"
+
+    def _encoding(self, text: str, special: bool) -> tokenizers.Encoding:
+        try:
+            return self.inner.encode(text, add_special_tokens=special)
+        except TypeError:
+            raise _not_text([text]) from None
+
+    def _batch(self, texts: list[str]) -> list[np.ndarray]:
+        return self._batch_by_table(texts) if self.kind == "char" else self._batch_by_inner(texts)
+
+    def _batch_by_inner(self, texts: list[str]) -> list[np.ndarray]:
+        try:
+            return [np.array(e.ids, np.int32) for e in self.inner.encode_batch_fast(texts, add_special_tokens=False)]
+        except TypeError:
+            raise _not_text(texts) from None
+
+    def _batch_by_table(self, texts: list[str]) -> list[np.ndarray]:
+        """The fast twin for characters: 100 times `_batch_by_inner`."""
+        try:
+            points = np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32)
+        except (UnicodeEncodeError, TypeError):
+            raise _not_text(texts) from None
+        ends = np.cumsum([len(text) for text in texts])
+        # Copies, so that keeping one short text does not keep the whole batch in memory.
+        return [part.copy() for part in np.split(self._table[points], ends[:-1])]
+
+    @functools.cached_property
+    def _table(self) -> np.ndarray:
+        table = np.full(_UNICODE, self.unk_id, np.int32)
+        for token, i in self.inner.get_vocab(with_added_tokens=False).items():
+            if len(token) == 1:
+                table[ord(token)] = i
+        return table
+
+    def _around(self) -> tuple[list[int], list[int]]:
+        bare, full = self.encode("a", special=False), self.encode("a")
+        for start in range(len(full) - len(bare) + 1):
+            if full[start : start + len(bare)] == bare:
+                return full[:start], full[start + len(bare) :]
+        return [], []
+
+
+def _slices(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Lists of up to a thousand texts and a few million characters; a text longer than a piece comes alone."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if batch and (len(batch) == _SLICE_TEXTS or size + len(text) > _SLICE_CHARACTERS or len(text) > PIECE):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text)
+        if len(text) > PIECE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _state(part: Any) -> dict[str, Any]:
+    """A part's own JSON (its pickle state); {} for a missing part and for one written in Python."""
+    try:
+        return json.loads(part.__getstate__()) or {}
+    except Exception:
+        return {}
+
+
+def _not_text(texts: Sequence[object]) -> InputError:
+    for text in texts:
+        if not isinstance(text, str):
+            return InputError(f"a tokenizer encodes text (str), not {type(text).__name__}")
+        for place, character in enumerate(text):
+            if "\ud800" <= character <= "\udfff":
+                return InputError(
+                    f"character {place} of the text is half a character (the lone surrogate U+{ord(character):04X}): "
+                    "repair the text where it was cut, or pass it through text.encode('utf-8', 'replace').decode()"
+                )
+    return InputError("the text cannot be encoded")

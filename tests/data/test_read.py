@@ -1,0 +1,244 @@
+"""Reading: every byte is accounted for, and every wrong file gives one sentence that names the place and the mend."""
+
+import io
+import json
+import textwrap
+import types
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harken.base.errors import InputError, RunError
+from harken.data.ledger import Ledger
+from harken.data.read import SEPARATOR, detect, read
+
+PROSE = (
+    "It is a truth universally acknowledged that a single man in possession of a good fortune must be in want of a wife. However little "
+    "known the feelings or views of such a man may be on his first entering a neighbourhood this truth is so well fixed in the minds of "
+    "the surrounding families that he is considered as the rightful property of some one or other of their daughters "
+) * 8
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content, name="data.txt"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        return path
+
+    return write
+
+
+def refused(path, pattern, **options):
+    with pytest.raises(InputError, match=pattern) as error:
+        read(path, **options)
+    assert "\n" not in str(error.value) and str(path).rpartition("/")[2] in str(error.value)
+
+
+# ---- text
+
+
+def test_lines(file):
+    corpus = read(file("emma\n\n olivia \n\u2028x\x85y\n"), examples="lines")
+    assert corpus.texts == ["emma", " olivia ", "\u2028x\x85y"] and corpus.kind == "lines"
+    assert corpus.ledger.to_json()["read"] == {"lines": 4, "blank lines": 1, "examples": 3, "characters": 16, "bytes": corpus.bytes()}
+    assert corpus.bytes() == len("emma\n olivia \n\u2028x\x85y\n".encode())
+    assert corpus.notes == [f"{corpus.source}: one example a line (3 lines)"]
+    other = read(file("emma\nolivia\n"))
+    assert other.notes == [f"{other.source}: one example a line (2 lines); use --examples running to read it as one text"]
+
+
+def test_last_line_without_an_end(file):
+    assert read(file("a\nb")).texts == read(file("a\nb\n")).texts == ["a", "b"]
+
+
+def test_running(file):
+    text = "First line\nsecond.\n\nThird.\n"
+    corpus = read(file(text))
+    assert corpus.texts == [text] and corpus.kind == "running" and corpus.bytes() == len(text)
+    assert "running text (27 characters; blank lines between paragraphs); use --examples lines" in corpus.notes[0]
+    assert read(file(text), examples="lines").texts == ["First line", "second.", "Third."]
+    assert "use --examples" not in read(file(text), examples="lines").notes[0]
+    assert read(file("a\nb\n"), examples="running").texts == ["a\nb\n"]
+
+
+def test_documents(file):
+    path = file(f"one\n\n1\n{SEPARATOR}\n {SEPARATOR} \ntwo {SEPARATOR} 2\n{SEPARATOR}")
+    corpus = read(path)
+    assert corpus.texts == ["one\n\n1\n", f"two {SEPARATOR} 2\n"] and corpus.kind == "running"
+    assert corpus.ledger.get("read", "separator lines") == 3 and corpus.ledger.get("read", "empty documents") == 2
+    assert "in 2 documents" in corpus.notes[0]
+    assert read(path, examples="lines").texts == ["one", "1", f"two {SEPARATOR} 2"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("lines", ["emma", "olivia"] * 50),
+        ("lines", ["emma"] * 99 + ["", "olivia"]),
+        ("running", ["emma"] * 98 + ["", "olivia", "", "ava", "", ""]),
+        ("lines", ["", "", "emma", "olivia", "", ""]),
+        ("lines", ["A man sleeps in a green room on a couch.", "Two dogs play in the snow near a small house with a red roof."] * 20),
+        (
+            "lines",
+            ["Mayor resigns after second vote on the harbour bridge", "Rain", "Farmers say the new law will cost them a third of a harvest"]
+            * 9,
+        ),
+        ("running", textwrap.wrap(PROSE, 72)),
+        ("running", textwrap.wrap(PROSE, 100)),
+        ("lines", textwrap.wrap(PROSE, 30)),
+        ("running", ["word " * 250]),
+        ("lines", ["a short review.", "a long review " * 100, "another."]),
+        ("running", ["a", SEPARATOR, "b"]),
+        ("lines", ["x"]),
+    ],
+)
+def test_detection(kind, lines):
+    assert detect(lines)[0] == kind
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\r\t ")),
+    kind=st.sampled_from(["lines", "running", None]),
+)
+def test_nothing_is_lost(tmp_path_factory, text, kind):
+    path = tmp_path_factory.getbasetemp() / "fuzz.txt"
+    path.write_bytes(text.encode())
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        return refused(path, "is empty", examples=kind)
+    corpus = read(path, examples=kind)
+    if corpus.kind == "running":
+        assert corpus.texts == [text]
+    else:
+        assert corpus.texts == [line for line in text.split("\n") if line.strip()]
+    assert corpus.bytes() == sum(len(t.encode()) + (corpus.kind == "lines") for t in corpus.texts)
+
+
+def test_byte_order_mark_and_line_ends(file):
+    corpus = read(file(b"\xef\xbb\xbfa\r\nb\r\nc\rd\n"))
+    assert corpus.texts == ["a", "b", "c", "d"]
+    assert "byte order mark" in corpus.notes[0]
+    assert "2 Windows (CRLF) line ends and 1 old Mac (CR) line ends were read as LF" in corpus.notes[1]
+
+
+def test_standard_input(monkeypatch):
+    def pipe(raw):
+        monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(raw)))
+
+    pipe(b"a\nb\n")
+    corpus = read("-")
+    assert corpus.source == "-" and corpus.texts == ["a", "b"] and corpus.notes[0].startswith("standard input: one example")
+    pipe(b"caf\xe9\n")
+    with pytest.raises(InputError, match=r"standard input is not UTF-8 .* with `iconv -f LATIN1 -t UTF-8`"):
+        read("-")
+
+
+def test_missing(tmp_path, file):
+    file("x", "names.txt")
+    refused(tmp_path / "name.txt", r"does not exist \(did you mean 'names.txt'\?\)")
+    refused(tmp_path / "zzz", "does not exist: there is no file of that or a similar name in")
+    refused(tmp_path / "nowhere" / "names.txt", "there is no folder .*nowhere")
+    refused(tmp_path, "is a folder; folders cannot be read yet: name a file in it")
+    refused(tmp_path / "names.txt" / "x", "cannot be read")
+
+
+def test_wrong_option(file):
+    with pytest.raises(InputError, match=r"examples is 'line' \(did you mean 'lines'\?\)"):
+        read(file("x"), examples="line")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \r\n\t", b"\xef\xbb\xbf", f"{SEPARATOR}\n".encode()])
+def test_empty(file, content):
+    refused(file(content), "is empty: give a file with at least one line of text")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"ab\ncaf\xe9 au lait\n",
+            r"is not UTF-8 \(byte 0xe9 at offset 6, line 2\): convert it, .*`iconv -f LATIN1 -t UTF-8 '.*' > 'a b.utf8.txt'`",
+        ),
+        (b"\xef\xbb\xbfa\r\nb\rc\r\n\xff", r"byte 0xff at offset 11, line 4"),
+        (b"fine\n" * 20_000 + b"\xfc\n", r"byte 0xfc at offset 100,000, line 20,001"),
+        ("\ufeffhello".encode("utf-16-le"), r"is UTF-16, not UTF-8: convert it with `iconv -f UTF-16 -t UTF-8 '"),
+        ("\ufeffhello".encode("utf-16-be"), r"is UTF-16"),
+        ("\ufeffhello".encode("utf-32-le"), r"is UTF-32, not UTF-8: convert it with `iconv -f UTF-32"),
+        (b"a\nb\0c", r"looks binary \(byte 0x00 at offset 3, line 2\): give a text file in UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"looks binary \(byte 0x00 at offset 8, line 3\)"),
+        (b"\x01\x02\x03 ab\x04", r"looks binary \(byte 0x01 at offset 0, line 1\)"),
+        (b"ok\n" * 30_000 + b"\0", r"looks binary \(byte 0x00 at offset 90,000, line 30,001\)"),
+        (b"ok\n" * 30_000 + b"\xe9\0", r"not UTF-8 \(byte 0xe9 at offset 90,000"),
+        (b"ok\n" * 30_000 + b"\0\xe9", r"looks binary \(byte 0x00 at offset 90,000"),
+    ],
+)
+def test_not_text(file, content, message):
+    refused(file(content, "a b.txt"), message)
+
+
+def test_one_very_long_line(file):
+    corpus = read(file("word " * 1_000_000))
+    assert corpus.kind == "running" and len(corpus.texts[0]) == 5_000_000
+
+
+# ---- JSON lines
+
+
+def test_objects(file):
+    rows = [{"text": "a\nb"}, {"text": " "}, {"text": "ü", "more": 1}]
+    corpus = read(file("\n".join(map(json.dumps, rows)) + "\n\n", "d.jsonl"))
+    assert corpus.texts == ["a\nb", "ü"] and corpus.kind == "lines" and corpus.bytes() == 7
+    assert corpus.ledger.to_json()["read"] == {"lines": 4, "blank lines": 1, "empty texts": 1, "examples": 2, "characters": 4, "bytes": 7}
+    assert "1 objects with an empty 'text' were left out" in corpus.notes[1]
+    assert read(file('{"body": "x"}', "d.NDJSON"), column="body").texts == ["x"]
+    assert read(file('{"text": "x"}', "d.jsonl"), examples="running").kind == "running"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"text": "a"', r"d.jsonl line 2 is not JSON \(Expecting ',' delimiter at column 13\): each line must be one complete object"),
+        ('{"text": "a"} x', r"line 2 is not JSON \(Extra data"),
+        ("[" * 100_000, "line 2 is"),
+        ("[1]", r'line 2 holds a list, not an object such as {"text": "…"}'),
+        ("null", "line 2 holds null"),
+        (
+            '{"title": "a", "body": "b"}',
+            r"line 2 has no field 'text' \(its fields: title, body\): name the one that holds the text with --column",
+        ),
+        ("{}", r"\(its fields: none\)"),
+        ('{"text": 5}', "line 2: the field 'text' is a number, not text"),
+        ('{"text": null}', "line 2: the field 'text' is null, not text"),
+        ('{"text": "a\\ud83d"}', r"line 2: the field 'text' holds half a character \(\\ud83d\): repair the text"),
+    ],
+)
+def test_wrong_objects(file, line, message):
+    refused(file('{"text": "fine"}\n' + line, "d.jsonl"), message)
+
+
+def test_objects_without_text(file):
+    refused(file('{"text": ""}\n', "d.jsonl"), "is empty: no object has any text in its field 'text'")
+
+
+# ---- the ledger
+
+
+def test_ledger():
+    ledger = Ledger()
+    ledger.add("read", "lines", 1_200)
+    ledger.add("read", "blank lines")
+    ledger.add("read", "examples", 1_199)
+    ledger.balance("read", "lines", "blank lines", "examples", "never mentioned")
+    assert ledger.summary() == ["read: 1,200 lines, 1 blank lines, 1,199 examples"]
+    assert ledger.rows()[1] == ("read", "blank lines", 1)
+    assert Ledger.from_json(json.loads(json.dumps(ledger.to_json()))) == ledger == ledger.copy()
+    other = ledger.copy()
+    other.merge(ledger)
+    other.add("tokens", "tokens", 5)
+    assert (other.get("read", "lines"), ledger.get("read", "lines"), other.get("x", "y")) == (2_400, 1_200, 0)
+    ledger.add("read", "examples")
+    with pytest.raises(RunError, match="'read': 1 blank lines \\+ 1,200 examples make 1,201, not 1,200 lines"):
+        ledger.balance("read", "lines", "blank lines", "examples")
