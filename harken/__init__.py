@@ -1,1 +1,92 @@
-"""harken turns text into a Transformer that is yours."""
+"""harken turns text into a Transformer that is yours.
+
+import harken
+run = harken.train("poems.txt", model="llama", minutes=2)     # or: harken train poems.txt --model llama --minutes 2
+
+Every public name is listed in `__all__` and imported when it is first used: `import harken` itself loads no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpoint.load import load
+    from .checkpoint.save import save
+    from .commands.demo import demo
+    from .commands.eval import evaluate
+    from .commands.generate import generate, stream
+    from .commands.info import info
+    from .commands.next import next_tokens as next
+    from .commands.train import train
+    from .decode.options import Generated
+    from .measure.score import score
+    from .nn.mask import Mask
+
+    __version__: str
+
+__all__ = [
+    "Generated",
+    "Mask",
+    "__version__",
+    "demo",
+    "evaluate",
+    "generate",
+    "info",
+    "load",
+    "next",
+    "save",
+    "score",
+    "stream",
+    "train",
+]
+
+_HOMES = {
+    "train": "harken.commands.train:train",
+    "generate": "harken.commands.generate:generate",
+    "stream": "harken.commands.generate:stream",
+    "next": "harken.commands.next:next_tokens",
+    "score": "harken.measure.score:score",
+    "evaluate": "harken.commands.eval:evaluate",
+    "info": "harken.commands.info:info",
+    "demo": "harken.commands.demo:demo",
+    "load": "harken.checkpoint.load:load",
+    "save": "harken.checkpoint.save:save",
+    "Mask": "harken.nn.mask:Mask",
+    "Generated": "harken.decode.options:Generated",
+}
+
+
+def _find(name: str) -> Any:
+    """Import a public name when it is first asked for, and keep it."""
+    if name == "__version__":
+        value = _version()
+    elif name in _HOMES:
+        import importlib
+
+        module, _, attribute = _HOMES[name].partition(":")
+        value = getattr(importlib.import_module(module), attribute)
+    else:
+        from .base.errors import did_you_mean
+
+        hint = did_you_mean(name, _HOMES)
+        raise AttributeError(f"module 'harken' has no attribute {name!r}{hint if hint.startswith(' (did') else ''}", name=name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+if not TYPE_CHECKING:  # type checkers would believe in any name
+    __getattr__ = _find
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("harken")
+    except metadata.PackageNotFoundError:  # run from its source, not installed
+        return "0+source"

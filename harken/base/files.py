@@ -20,6 +20,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())  # some writers make their files private
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
@@ -52,6 +53,12 @@ def read_json(path: str | os.PathLike[str]) -> dict:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a JSON {type(value).__name__}, not an object")
     return value
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _sync(path: Path) -> None:

@@ -34,6 +34,15 @@ def load(folder: str | os.PathLike[str]) -> tuple[Model, Tokenizer]:
     return model, tokenizer
 
 
+def opened(source: str | os.PathLike[str] | tuple[Model, Tokenizer]) -> tuple[Model, Tokenizer]:
+    """A (model, tokenizer): as given, or loaded from the folder that was named."""
+    if isinstance(source, tuple):
+        return source
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(f"a model is the path of its folder or a (model, tokenizer) pair, not {type(source).__name__}")
+    return load(source)
+
+
 def existing(folder: str | os.PathLike[str]) -> Path:
     """The folder as a Path, if it is one that holds a model."""
     path = Path(folder)
@@ -42,7 +51,7 @@ def existing(folder: str | os.PathLike[str]) -> Path:
     if not path.is_dir():
         near = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, near) if near else ""
-        raise InputError(f"there is no model folder {path}{hint if 'mean' in hint else ''}")
+        raise InputError(f"there is no model folder {path}{hint if 'did you mean' in hint else ''}")
     if not (path / "config.json").is_file():
         raise InputError(f"{path} holds no model: config.json is missing")
     return path

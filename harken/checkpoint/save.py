@@ -21,13 +21,15 @@ from .load import WEIGHTS
 def save(model: Model, tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> None:
     """Write a folder that `harken.load` and transformers open. RunError when it cannot be written; files there stay whole."""
     folder = Path(folder)
+    save_weights(model, folder)  # first: a full disk shows here, before anything has changed
     save_setting(model, tokenizer, folder)
-    save_weights(model, folder)
 
 
 def save_setting(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     """All but the weights."""
-    write_json(folder / "config.json", model.config.write())
+    config = model.config.write()
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    write_json(folder / "config.json", config | {k: dtype for k in ("dtype", "torch_dtype") if k in config})  # what is in the file now
     ends = {k: getattr(model.config, k) for k in ("bos_token_id", "eos_token_id", "pad_token_id") if getattr(model.config, k) is not None}
     write_json(folder / "generation_config.json", {**ends, "do_sample": True})
     tokenizer.save(folder)

@@ -50,10 +50,13 @@ class Config:
         """Refuse sizes that cannot be built."""
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
-            if f.type == "int" and not (isinstance(value, int) and value > 0):
+            size = f.type == "int" or (f.type == "int | None" and value is not None and not f.name.endswith("_token_id"))
+            if size and not (type(value) is int and value > 0):
                 raise InputError(f"config.json: {f.name} must be a positive whole number, not {value!r}")
-            if f.type == "float" and not isinstance(value, int | float):
+            if f.type == "float" and type(value) not in (int, float):
                 raise InputError(f"config.json: {f.name} must be a number, not {value!r}")
+            if f.type in ("bool", "str") and type(value).__name__ != f.type:
+                raise InputError(f"config.json: {f.name} must be {'true or false' if f.type == 'bool' else 'a name'}, not {value!r}")
 
 
 def must_divide(what: str, whole: int, by: str, part: int) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import nn
 
+from ..base.errors import InputError
 from ..nn.attention import SelfAttention
 from ..nn.block import Block
 from ..nn.embedding import Embedding
+from ..nn.linear import Linear
 from ..nn.mlp import MLP
 from ..nn.models import Decoder
 from ..nn.position import Learned
@@ -39,6 +41,15 @@ class GPT2Config(Config):
     embd_pdrop: float = 0.1
     attn_pdrop: float = 0.1
     layer_norm_epsilon: float = 1e-5
+    tie_word_embeddings: bool = True
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> Self:
+        """Refuses the variants that this file does not build, rather than answer wrongly."""
+        for key, usual in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False), ("add_cross_attention", False)):
+            if values.get(key, usual) != usual:
+                raise InputError(f"config.json has {key}: {values[key]!r}; this version reads only GPT-2 models with {usual!r}")
+        return super().read(values)
 
 
 def build(c: GPT2Config) -> Decoder:
@@ -52,7 +63,8 @@ def build(c: GPT2Config) -> Decoder:
 
     embed = Embedding(c.vocab_size, c.n_embd, positions=Learned(c.n_positions, c.n_embd), dropout=c.embd_pdrop)
     stack = Stack(embed, [block() for _ in range(c.n_layer)], norm=norm())
-    return Decoder(stack, context=c.n_positions)
+    head = None if c.tie_word_embeddings else Linear(c.n_embd, c.vocab_size, bias=False)
+    return Decoder(stack, head, context=c.n_positions)
 
 
 def names(c: GPT2Config) -> dict[str, Rule]:
@@ -66,13 +78,14 @@ def names(c: GPT2Config) -> dict[str, Rule]:
         "stack.blocks.*.mlp.up": Transposed("transformer.h.*.mlp.c_fc"),
         "stack.blocks.*.mlp.down": Transposed("transformer.h.*.mlp.c_proj"),
         "stack.norm": "transformer.ln_f",
+        "head": "lm_head",
     }
 
 
-IGNORE = (r"attn\.(masked_)?bias$", r"^lm_head\.weight$")
+IGNORE = (r"attn\.(masked_)?bias$", r"^lm_head\.weight$")  # a tied head may be on disk twice
 
 
-def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> GPT2Config:
+def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> GPT2Config:  # noqa: PLR0917 (one per family)
     """A config of the asked size, for training from scratch."""
     return GPT2Config(
         vocab_size=vocab,

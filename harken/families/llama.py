@@ -45,11 +45,14 @@ class LlamaConfig(Config):
     @classmethod
     def read(cls, values: dict[str, Any]) -> Self:
         """Also reads `rope_parameters`, the newer spelling of `rope_theta`; scaled rotary positions are refused, not guessed."""
-        rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        if kind != "default":
-            raise InputError(f"config.json asks for rotary positions of type {kind!r}; this version reads only the default ones")
-        return super().read({**values, **({"rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {})})
+        values = dict(values)
+        for key in ("rope_parameters", "rope_scaling"):
+            rope = values.get(key) or {}
+            kind = rope.get("rope_type", rope.get("type", "default")) if isinstance(rope, dict) else rope
+            if kind != "default" or not isinstance(rope, dict):
+                raise InputError(f"config.json asks for rotary positions of type {kind!r}; this version reads only the default ones")
+            values["rope_theta"] = rope.get("rope_theta", values.get("rope_theta"))
+        return super().read(values)
 
 
 def build(c: LlamaConfig) -> Decoder:
@@ -58,6 +61,8 @@ def build(c: LlamaConfig) -> Decoder:
     must_divide("num_attention_heads", c.num_attention_heads, "num_key_value_heads", kv_heads)
     if c.head_dim is None:
         must_divide("hidden_size", c.hidden_size, "num_attention_heads", c.num_attention_heads)
+    if width % 2:
+        raise InputError(f"config.json: a head is {width} wide, but rotary positions turn pairs and need an even head_dim")
     norm = partial(nn.RMSNorm, c.hidden_size, eps=c.rms_norm_eps)
     rotary = Rotary(width, c.rope_theta)
 
@@ -87,10 +92,10 @@ def names(c: LlamaConfig) -> dict[str, Rule]:
     }
 
 
-IGNORE = (r"rotary_emb\.inv_freq$",)
+IGNORE = (r"rotary_emb\.inv_freq$", r"^lm_head\.weight$")  # a tied head may be on disk twice
 
 
-def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> LlamaConfig:
+def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> LlamaConfig:  # noqa: PLR0917 (one per family)
     """A config of the asked size, for training from scratch: grouped queries, tied head, a feed-forward of 8/3 the width."""
     return LlamaConfig(
         vocab_size=vocab,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import InputError
+from ..nn.linear import Linear
 
 
 class Cat(tuple[str, ...]):
@@ -53,12 +54,16 @@ def read(model: nn.Module, theirs: dict[str, Tensor], table: dict[str, Rule], *,
         if missing:
             raise InputError(f"{where} lacks the tensor {missing[0]}")
         used.update(keys)
+        for key, rows in zip(keys, _rows(model, name, parameter, len(keys)), strict=True):
+            part, shape = theirs[key], (rows, *parameter.shape[1:])
+            shape = shape[::-1] if transposed else shape
+            if part.shape != shape:
+                raise InputError(f"{where}: {key} has shape {tuple(part.shape)}, config.json asks for {shape}")
+            if not part.is_floating_point():
+                raise InputError(f"{where}: {key} holds {str(part.dtype).removeprefix('torch.')}, not floating-point weights")
         parts = [theirs[k].T if transposed and theirs[k].dim() == 2 else theirs[k] for k in keys]
-        value = parts[0] if len(parts) == 1 else torch.cat(parts)
-        if value.shape != parameter.shape:
-            raise InputError(f"{where}: {' + '.join(keys)} has shape {tuple(value.shape)}, config.json asks for {tuple(parameter.shape)}")
         with torch.no_grad():
-            parameter.copy_(value)
+            parameter.copy_(parts[0] if len(parts) == 1 else torch.cat(parts))
     left = [k for k in theirs if k not in used and not any(re.search(p, k) for p in ignore)]
     if left:
         raise InputError(f"{where} has {len(left)} tensor(s) this family does not know, the first is {left[0]}")
@@ -71,8 +76,14 @@ def write(model: nn.Module, table: dict[str, Rule]) -> dict[str, Tensor]:
         keys, transposed = resolve(name, table)
         value = parameter.detach()
         if len(keys) > 1:
-            widths = model.get_submodule(name.rpartition(".")[0]).widths
-            out.update((k, part.contiguous()) for k, part in zip(keys, value.split(list(widths)), strict=True))
+            parts = value.split(_rows(model, name, parameter, len(keys)))
+            out.update((k, part.contiguous()) for k, part in zip(keys, parts, strict=True))
         else:
             out[keys[0]] = value.T.contiguous() if transposed and value.dim() == 2 else value.contiguous()
     return out
+
+
+def _rows(model: nn.Module, name: str, parameter: Tensor, count: int) -> list[int]:
+    """How many rows of `parameter` each of its `count` tensors on disk holds."""
+    layer = model.get_submodule(name.rpartition(".")[0])
+    return list(layer.widths) if count > 1 and isinstance(layer, Linear) else [parameter.shape[0]]

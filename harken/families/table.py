@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..base.errors import InputError, did_you_mean
+from ..nn.block import Block
 from ..nn.linear import Linear
 from ..nn.models import Model
 from .config import Config
@@ -53,7 +54,7 @@ def build(config: Config, seed: int | None = None) -> Model:
 
 def initialise(model: Model, std: float) -> None:
     """Normal(0, std) matrices, zero biases; what writes to the residual path is divided by √(2 · layers), as GPT-2 has it."""
-    layers = max(1, len(model.stack.blocks))
+    layers = max(1, sum(isinstance(part, Block) for part in model.modules()))
     for name, part in model.named_modules():
         if isinstance(part, Linear | nn.Embedding):
             residual = name.endswith((".out", ".down"))

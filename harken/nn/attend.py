@@ -29,9 +29,9 @@ class Look:
     maps: list | None = None  # attention maps are appended here when asked for; asking leaves the fused kernels
 
     @classmethod
-    def of(cls, mask: Mask, positions: Tensor, keys: int, *, exact: bool = False, maps: list | None = None) -> Look:
-        """positions (B, L) of the queries among `keys` keys."""
-        whole = positions.shape[-1] == keys
+    def of(cls, mask: Mask, positions: Tensor, keys: int, *, past: int = 0, exact: bool = False, maps: list | None = None) -> Look:
+        """positions (B, L) of the queries among `keys` keys, of which the longest row held `past` before this call."""
+        whole = past == 0 and positions.shape[-1] == keys
         if mask.plain and (whole or not mask.causal) and not exact and maps is None:
             return cls(mask, keys)
         start, stop = mask.intervals(positions, keys)
@@ -42,7 +42,7 @@ class Look:
 
 def attend(q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None = None, dropout: float = 0.0) -> Tensor:
     """q (B, N, L, K), k and v (B, G, M, K) -> (B, N, L, K)."""
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    scale = float(q.shape[-1] ** -0.5) if scale is None else scale
     if look.exact:
         return exact(q, k, v, look, scale)
     k, v = k[:, :, : look.keys], v[:, :, : look.keys]
@@ -62,19 +62,20 @@ def exact(q: Tensor, k: Tensor, v: Tensor, look: Look, scale: float) -> Tensor:
     groups = k.shape[1]
     out = torch.empty(b, groups, n // groups * length, width)
     keys_first = k.mT.contiguous()  # (B, G, K, M): how a cache holds its keys, so no copy there
-    start, stop = (t.expand(b, length).contiguous().numpy() for t in (look.start, look.stop))
+    start, stop = (t.expand(b, length).contiguous().numpy() for t in (look.start, look.stop) if t is not None)
     rows = q.contiguous().view(b, groups, -1, width)
     attention(rows.numpy(), keys_first.numpy(), v.contiguous().numpy(), start, stop, scale, out.numpy())
     return out.view(b, n, length, width)
 
 
-def eager(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, scale: float, maps: list | None = None) -> Tensor:
+def eager(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, scale: float, maps: list | None = None) -> Tensor:  # noqa: PLR0917
     """The formula, step by step: the twin of every fast path, and the one that can show its weights (B, N, L, M)."""
     k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], 1) for t in (k, v))
     scores = q @ k.mT * scale  # (B, N, L, M)
-    if allowed is not None:
-        scores = scores.masked_fill(~allowed, float("-inf"))
-    weights = torch.nan_to_num(scores.softmax(-1))  # a query that may see nothing gets zeros
+    if allowed is None:
+        weights = scores.softmax(-1)
+    else:
+        weights = scores.masked_fill(~allowed, float("-inf")).softmax(-1).masked_fill(~allowed, 0.0)  # zeros for who sees nothing
     if maps is not None:
         maps.append(weights)
     return weights @ v

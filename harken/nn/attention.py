@@ -8,9 +8,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .attend import attend
+from .call import Call
 from .linear import Linear
 from .position import Rotary
-from .call import Call
 
 
 class SelfAttention(nn.Module):

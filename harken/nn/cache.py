@@ -19,7 +19,7 @@ class KeyValueCache:
     Keys lie transposed (B, G, K, M + 1), as the exact kernel reads them; the last slot takes what padding writes.
     """
 
-    def __init__(self, layers: int, batch: int, groups: int, width: int, size: int, like: Tensor):
+    def __init__(self, layers: int, batch: int, groups: int, width: int, size: int, like: Tensor):  # noqa: PLR0917 (sizes, outer to inner)
         self.size = size
         self.lengths = torch.zeros(batch, dtype=torch.int64)
         self.keys = [like.new_zeros(batch, groups, width, size + 1) for _ in range(layers)]
@@ -40,9 +40,12 @@ class KeyValueCache:
 
     def open(self, new: int, counts: Tensor | None) -> Tensor:
         """Begin a call with `new` tokens a row, of which `counts` (B,) are real (None: all). Returns positions (B, L)."""
-        self._counts = torch.full_like(self.lengths, new) if counts is None else counts.cpu()
-        if int((self.lengths + self._counts).max()) > self.size:
-            raise InputError(f"the cache has room for {self.size} tokens; {int((self.lengths + self._counts).max())} were asked for")
+        self._counts = torch.full_like(self.lengths, new) if counts is None else counts.to(self.lengths)
+        if not 0 <= int(self._counts.min()) <= int(self._counts.max()) <= new:
+            raise InputError(f"the lengths of new tokens must lie within 0 to {new}, the width of the batch: {self._counts.tolist()}")
+        longest = int((self.lengths + self._counts).max())
+        if longest > self.size:
+            raise InputError(f"the cache has room for {self.size} tokens a row and {longest} are needed: begin() with a greater length")
         positions = self.lengths[:, None] + torch.arange(new)
         even = counts is None and bool((self.lengths == self.lengths[0]).all())
         self._first = int(self.lengths[0]) if even else None

@@ -40,7 +40,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.register_buffer("packed", None, persistent=False)
-        self._padded_bias: Tensor | None = None
+        self._padded_bias = torch.empty(0)
         bound = 1 / math.sqrt(inputs)
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -51,16 +51,17 @@ class Linear(nn.Module):
 
     def rows(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., K). InputError when an id is not a row."""
-        if self.packed is not None and ids.numel() and 0 <= int(ids.min()) and int(ids.max()) < self.outputs:
-            return self.packed[ids // self.packed.shape[2], :, ids % self.packed.shape[2]]
         try:
-            if self.packed is not None:
+            if self.packed is None:
+                return F.embedding(ids, self.weight)
+            if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= self.outputs):
                 raise IndexError
-            return F.embedding(ids, self.weight)
+            return self.packed[ids // self.packed.shape[2], :, ids % self.packed.shape[2]]
         except IndexError:
             wrong = ids[(ids < 0) | (ids >= self.outputs)].flatten()[0].item()
             raise InputError(f"token id {wrong} is out of range: the vocabulary has {self.outputs} ids, 0 to {self.outputs - 1}") from None
 
+    @torch.inference_mode(False)  # a parameter made of an inference tensor could not learn any more
     def pack(self) -> None:
         """Replace the parameter's memory by the kernel's layout (float32 on a CPU only)."""
         from .kernels import product
@@ -72,13 +73,14 @@ class Linear(nn.Module):
                 self._padded_bias[: self.outputs] = self.bias.detach()
             self.weight.data = torch.empty(0)
 
+    @torch.inference_mode(False)
     def unpack(self) -> None:
         """Give the parameter, the very same object, its (N, K) values back."""
         from .kernels import product
 
         if self.packed is not None:
             self.weight.data = torch.from_numpy(product.unpack(self.packed.numpy(), self.outputs))
-            self.packed = self._padded_bias = None
+            self.packed, self._padded_bias = None, torch.empty(0)
 
     def extra_repr(self) -> str:
         return f"{self.inputs} -> {self.outputs}" + (f" = {' + '.join(map(str, self.widths))}" if len(self.widths) > 1 else "")

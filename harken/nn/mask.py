@@ -17,17 +17,19 @@ from ..base.errors import InputError
 @dataclass(frozen=True)
 class Mask:
     """`causal`: only keys at or before the query. `window`: only keys less than this many positions away.
-    `lengths` (B,): real tokens of each row, padding on the right. `starts` (documents + 1,): where the documents of a packed
-    row (T,) begin, and where the last one ends."""
+    `lengths` (B,): real tokens of each row, padding on the right (what padding sees
+    is anything). `starts` (documents + 1,): where the documents of a packed row (T,) begin, and where the last one ends; such a row has
+    no padding."""
 
     causal: bool = False
     window: int | None = None
     lengths: Tensor | None = None
     starts: Tensor | None = None
 
-    def with_causal(self) -> Mask:
-        """The same mask for a model that only looks back."""
-        return self if self.causal else Mask(True, self.window, self.lengths, self.starts)
+    def with_causal(self, window: int | None = None) -> Mask:
+        """The same mask for a model that only looks back, and no further than its own `window`."""
+        near = min((w for w in (self.window, window) if w is not None), default=None)
+        return Mask(True, near, self.lengths, self.starts)
 
     @property
     def plain(self) -> bool:
@@ -40,14 +42,15 @@ class Mask:
         place = positions
         if self.starts is not None:
             place = torch.arange(positions.shape[-1], device=positions.device)[None]  # (1, T): keys lie where they were packed
-            document = torch.bucketize(place, self.starts.to(place.device)[1:], right=True)
-            start, stop = self.starts.to(place.device)[document], self.starts.to(place.device)[document + 1]
+            starts = self.starts.to(positions)
+            document = torch.bucketize(place, starts[1:], right=True)
+            start, stop = starts[document], starts[document + 1]
         elif self.lengths is not None and not self.causal:
             stop = self.lengths.to(positions.device)[:, None].expand_as(positions)
         if self.causal:
             stop = torch.minimum(stop, place + 1)
         if self.window is not None:
-            start = torch.maximum(start, place - self.window + 1)
+            start = torch.maximum(start, place - self.window + 1).clamp(max=keys)  # padding may stand behind the last key
             stop = torch.minimum(stop, place + self.window)
         return start.contiguous(), torch.maximum(stop, start).contiguous()
 

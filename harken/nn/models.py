@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .attend import Look
+from .attention import SelfAttention
 from .cache import KeyValueCache
 from .call import Call
 from .linear import Linear, linear
@@ -34,6 +35,18 @@ class Model(nn.Module):
 
     config: Any
     packed = False
+
+    def __call__(self, *args, **kwargs):
+        if not self.packed:
+            return super().__call__(*args, **kwargs)
+        with torch.no_grad():  # a packed weight has no gradient: better none at all than some of them
+            return super().__call__(*args, **kwargs)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, packed or not."""
+        first = next(iter(self._linears()))
+        return (first.weight if first.packed is None else first.packed).device
 
     def pack(self) -> None:
         """Make ready to answer: packed weights replace the parameters (float32 on a CPU; elsewhere nothing changes)."""
@@ -91,8 +104,9 @@ class Decoder(Model):
         """An empty cache with room for `length` tokens in each of `batch` rows. A decoder has no source."""
         if source is not None or mask is not None:
             raise InputError("this model continues a text and takes no source; put it in front of the text instead")
-        attn = self.stack.blocks[0].attn
-        like = self.stack.embed.tokens.packed if self.packed else self.stack.embed.tokens.weight
+        attn = next(part for part in self.modules() if isinstance(part, SelfAttention))
+        tokens = self.stack.embed.tokens
+        like = tokens.weight if tokens.packed is None else tokens.packed
         return KeyValueCache(len(self.stack.blocks), batch, attn.kv_heads, attn.width, min(length, self.context), like)
 
     def forward(
@@ -102,20 +116,16 @@ class Decoder(Model):
 
         With a cache, `mask.lengths` counts the real new tokens of each row, and they follow what the cache holds.
         """
-        mask = (mask or Mask(window=self.window)).with_causal()
+        mask = (mask or Mask()).with_causal(self.window)
         packed_row, ids = ids.dim() == 1, ids[None] if ids.dim() == 1 else ids
-        new = ids.shape[1]
-        if cache is None:
-            positions = mask.document_positions()[None] if mask.starts is not None else torch.arange(new, device=ids.device)[None]
-            keys = new
+        reach, new = self._longest(ids, mask, cache), ids.shape[1]
+        past = 0 if cache is None else cache.longest
+        if cache is not None:
+            positions, keys = cache.open(new, mask.lengths), min(past + new, cache.size + 1)
         else:
-            positions = cache.open(new, mask.lengths)
-            keys = min(cache.longest + new, cache.size + 1)
-        reach = new if cache is None else cache.longest + (new if mask.lengths is None else int(mask.lengths.max()))
-        if mask.starts is None and reach > self.context:
-            raise InputError(f"a sequence of {reach} tokens does not fit: this model reads at most {self.context}")
+            positions, keys = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device), new
         self._reach(self.context if cache is not None else reach)
-        look = Look.of(mask, positions, keys, exact=self.packed, maps=maps)
+        look = Look.of(mask, positions, keys, past=past, exact=self.packed, maps=maps)
         hidden = self.stack(ids, Call(positions.clamp(max=self.context - 1), look, cache))  # (B, L, D); padding may stand anywhere
         if cache is not None:
             cache.close()
@@ -130,6 +140,31 @@ class Decoder(Model):
         logits = self(ids, mask)
         known = F.log_softmax(logits[:, :-1].float(), -1).gather(-1, ids[:, 1:, None])[..., 0]  # (B, L-1)
         return F.pad(known, (1, 0))
+
+    def _longest(self, ids: Tensor, mask: Mask, cache: KeyValueCache | None) -> int:
+        """Tokens in the longest sequence once `ids` are read. InputError when they do not fit the mask, the cache or the model."""
+        batch, new = ids.shape
+        if not ids.numel():
+            raise InputError("there is no token to read: give at least one")
+        if mask.lengths is not None and mask.lengths.shape != (batch,):
+            raise InputError(f"Mask(lengths=...) has {mask.lengths.numel()} lengths for a batch of {batch} rows")
+        if cache is not None and len(cache.lengths) != batch:
+            raise InputError(f"the cache holds {len(cache.lengths)} rows, the batch has {batch}")
+        if mask.starts is not None:
+            if cache is not None:
+                raise InputError("a packed row cannot be read into a cache: give its documents as the rows of a batch")
+            if int(mask.starts[0]) != 0 or int(mask.starts[-1]) != new:
+                raise InputError(
+                    f"Mask(starts=...) runs from {int(mask.starts[0])} to {int(mask.starts[-1])}, the packed row from 0 to {new}"
+                )
+            reach = int(mask.starts.diff().max())
+        elif cache is not None:
+            reach = int((cache.lengths + (new if mask.lengths is None else mask.lengths.cpu())).max())
+        else:
+            reach = new
+        if reach > self.context:
+            raise InputError(f"a sequence of {reach} tokens does not fit: this model reads at most {self.context}")
+        return reach
 
     def _reach(self, length: int) -> None:
         for part in self.modules():

@@ -35,6 +35,11 @@ class Rotary(nn.Module):
         angle = np.arange(size, dtype=np.float32)[:, None] * frequency.numpy()  # (size, K/2), float32 as Hugging Face has it
         self.table = torch.from_numpy(np.stack([np.cos(angle), np.sin(angle)], 1)).to(self.table.device)
 
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        self.table = torch.empty(0, 2, self.width // 2, device=self.table.device)  # made anew in float32 when next reached
+        return self
+
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         """x (B, L, H, K), positions (B, L) -> the same shape, rotated."""
         cos, sin = self.table[positions].to(x.dtype)[:, :, None].unbind(-2)  # (B, L, 1, K/2)

@@ -3,5 +3,5 @@
     product(x, packed, bias, act)      y = act(x Wᵀ + b)                      linear()'s fast path
     attention(q, k, v, start, stop)    softmax(q kᵀ · scale) v over [start, stop)   attend()'s exact path
 
-Torch must be imported first (it brings the OpenMP runtime that Numba's threads share); `compiled.py` sees to it.
+Torch must be imported first (it brings the OpenMP runtime that Numba's threads share); `exact.py` sees to it.
 """

@@ -65,7 +65,7 @@ def softmax(scores, low, high, scale):
 
 
 @parallel
-def attention(q, k, v, start, stop, scale, out):
+def attention(q, k, v, start, stop, scale, out):  # noqa: PLR0917 (compiled: positions only)
     """q (B, G, R, K), k (B, G, K, M), v (B, G, M, K), start and stop (B, L) int64 within 0..M, out (B, G, R, K) is written."""
     batch, groups, rows, _ = q.shape
     queries = start.shape[1]
@@ -89,7 +89,7 @@ def attention(q, k, v, start, stop, scale, out):
                     gather(q[b, g, r + i], k[b, g], first, scores[i])
             for i in range(count):
                 low = start[b, (r + i) % queries] - first
-                total = softmax(scores[i], low, max(stop[b, (r + i) % queries] - first, low), scale)
+                total = softmax(scores[i], low, max(stop[b, (r + i) % queries] - first, low), f32(scale))
                 row = out[b, g, r + i]
                 row[:] = 0.0
                 gather(scores[i], v[b, g, first:last], 0, row)

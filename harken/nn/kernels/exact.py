@@ -2,7 +2,8 @@
 
 `contract` lets a product and a sum become one fused operation, on every path alike; full fast-math would let LLVM choose
 the order of a sum by its length. Numba's `workqueue` threads abort when two Python threads call: OpenMP is asked for, and
-torch is imported first because it brings the OpenMP runtime that both then share. Compiled code is cached on disk.
+torch is imported first because it brings the OpenMP runtime that both then share. Compiled code is cached on disk,
+and Numba looks only at a kernel's own file for changes: after an edit here, touch the other files of this folder.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def exp(x):
     p = p * r + f32(5.0000001201e-1)
     p = p * r * r + r + f32(1.0)
     power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return p * power if x > f32(-87.0) else f32(0.0)
+    return f32(0.0) if x < f32(-87.0) else p * power  # not a number stays so
 
 
 @helper

@@ -1,0 +1,84 @@
+"""`harken eval MODEL DATA`: how well a model predicts a text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..base.files import read_json
+from ..base.options import argument, option
+from .command import command
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Measure how well a model predicts a text it has not learned from."""
+
+    model: Any = argument("folder of the model")
+    data: str = argument("text or .jsonl file, or - for standard input")
+    examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
+    column: str = option("text", "field of a .jsonl object that holds the text")
+    json: bool = option(False, "print one JSON object")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`loss`: nats per token, the end of each text included · `bits_per_byte`: comparable between tokenizers; one line end a line counts."""
+
+    task: str
+    examples: int
+    tokens: int
+    loss: float
+    perplexity: float
+    bits_per_byte: float
+    metrics: dict[str, float] = field(default_factory=dict)
+    ledger: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@command("eval", EvalOptions)
+def evaluate(options: EvalOptions) -> Evaluation:
+    """Loss, perplexity and bits per byte of `data` under `model`; every text is read whole, in windows where it is longer than the context."""
+    from ..checkpoint.load import opened
+    from ..data.ledger import Ledger
+    from ..data.read import read
+    from ..measure.loss import measure
+    from ..objectives.causal import spans
+
+    model, tokenizer = opened(options.model)
+    corpus = read(options.data, examples=options.examples or trained_on(options.model), column=options.column)
+    ledger = Ledger()
+    ledger.merge(corpus.ledger)
+    source = spans(corpus, tokenizer, model.context, ledger)
+    model.pack()
+    found = measure(model, source, pad=tokenizer.pad_id or 0)
+    return Evaluation(
+        "causal", len(corpus.texts), found.tokens, found.loss, found.perplexity, found.bits_per_byte(corpus.bytes()), {}, ledger.to_json()
+    )
+
+
+def trained_on(model: Any) -> Literal["lines", "running"] | None:
+    """How the run read its own text, where `model` is the folder of one."""
+    path = Path(model) / "harken.json" if isinstance(model, str | Path) else None
+    return read_json(path).get("data", {}).get("kind") if path is not None and path.is_file() else None
+
+
+@evaluate.show
+def show(found: Evaluation, options: EvalOptions) -> None:
+    """One JSON object, or a line a fact."""
+    if options.json:
+        facts = dataclasses.asdict(found)
+        print(json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}))
+        return
+    print(f"loss           {found.loss:.4f} nats per token (perplexity {found.perplexity:.2f})")
+    print(f"bits per byte  {found.bits_per_byte:.4f}")
+    print(f"measured on    {found.tokens:,} tokens of {found.examples:,} texts")
+    unknown = found.ledger.get("tokens", {}).get("unknown", 0)
+    cut = found.ledger.get("tokens", {}).get("texts cut into windows", 0)
+    if unknown:
+        print(f"unknown        {unknown:,} characters the model has no token for")
+    if cut:
+        print(f"in windows     {cut:,} texts longer than the model's context")

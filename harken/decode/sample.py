@@ -1,0 +1,70 @@
+"""Choose the next token. Every step works row by row, so a row's choice does not depend on the rest of the batch.
+
+A batch (rows) · V vocabulary
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .options import DecodeOptions
+
+
+class Chance:
+    """Uniform numbers keyed by (seed, the prompt's ids, sample, step): the same in every batch, order and process."""
+
+    def __init__(self, seed: int, prompt: Sequence[int], sample: int):
+        content = f"{seed} {sample} ".encode() + np.asarray(prompt, np.int64).tobytes()
+        self.key = hashlib.blake2b(content, digest_size=32).digest()
+
+    def at(self, step: int) -> float:
+        """A number in [0, 1) for this step."""
+        digest = hashlib.blake2b(step.to_bytes(8, "little"), key=self.key, digest_size=8).digest()
+        return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
+
+
+def choose(logits: Tensor, options: DecodeOptions, chances: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """logits (A, V), one number in [0, 1) a row -> (ids (A,), natural log-probabilities (A,) under the model itself)."""
+    logits = logits.float()
+    known = F.log_softmax(logits, -1)  # (A, V)
+    if options.temperature == 0:
+        ids = torch.from_numpy(logits.cpu().numpy().argmax(-1)).to(logits.device)  # the first of equals, unlike torch's
+    else:
+        ids = draw(filtered(logits.double() / options.temperature, options), torch.tensor(chances, dtype=torch.float64))
+    return ids, known.gather(-1, ids[:, None])[:, 0]
+
+
+def filtered(scores: Tensor, options: DecodeOptions) -> Tensor:
+    """Scores (A, V) with -inf where top-k, then top-p, take a token out; at least one stays."""
+    if 0 < options.top_k < scores.shape[-1]:
+        least = scores.topk(options.top_k).values[:, -1:]
+        scores = scores.masked_fill(scores < least, float("-inf"))
+    if options.top_p < 1:
+        ordered, places = scores.sort(dim=-1, descending=True, stable=True)
+        before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # probability of all that is likelier
+        out = torch.zeros_like(before, dtype=torch.bool).scatter(-1, places, before >= options.top_p)
+        scores = scores.masked_fill(out, float("-inf"))
+    return scores
+
+
+def draw(scores: Tensor, chances: Tensor) -> Tensor:
+    """Sample one id a row from softmax(scores (A, V)) by inverting its cumulative sum at `chances` (A,)."""
+    weights = scores.softmax(-1)
+    reached = weights.cumsum(-1)
+    aim = chances.to(scores.device)[:, None] * reached[:, -1:]
+    ids = torch.searchsorted(reached, aim, right=True)[:, 0]
+    last = scores.shape[-1] - 1 - (weights > 0).flip(-1).int().argmax(-1)  # rounding must never pick what was filtered out
+    return torch.minimum(ids, last)
+
+
+def suppressed(logits: Tensor, ids: Sequence[int]) -> Tensor:
+    """A copy of logits (A, V) in which `ids` cannot be chosen."""
+    logits = logits.clone()
+    logits[:, list(ids)] = float("-inf")
+    return logits

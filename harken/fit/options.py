@@ -1,0 +1,60 @@
+"""What a user may ask of training. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..base.errors import InputError
+from ..base.options import argument, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Train a model on a text: one example a line, running text, or JSON lines. What is not given is chosen from data and budget."""
+
+    data: str | None = argument(None, "text or .jsonl file, or - for standard input; with --resume it may be left out")
+    model: str | None = option(None, "family to train from scratch: llama (the default) or gpt2")
+    out: str | None = option(None, "folder of the run (default: runs/DATA-MODEL)", short="-o")
+    resume: bool = option(False, "go on with the run in --out, exactly where its last saved state is")
+    overwrite: bool = option(False, "replace the run in --out")
+    valid: str | None = option(None, "file to measure on while training (default: a tenth of the data, chosen by content)")
+    test: str | None = option(None, "file to measure the finished model on, once")
+    examples: Literal["lines", "running"] | None = option(None, "whether each line is an example or the file is running text (default: detected)")
+    column: str = option("text", "field of a .jsonl object that holds the text")
+    tokenizer: Literal["char", "bpe"] | None = option(None, "characters or byte-level BPE (default: by the size of the data)")
+    vocab_size: int | None = option(None, "tokens of a BPE tokenizer", min=259)
+    steps: int | None = option(None, "optimizer steps (default: 2000)", min=1)
+    epochs: float | None = option(None, "passes over the data, instead of --steps", above=0)
+    context: int | None = option(None, "tokens the model can read at once", min=2)
+    width: int | None = option(None, "size of a hidden state", min=2)
+    layers: int | None = option(None, "blocks", min=1)
+    heads: int | None = option(None, "attention heads", min=1)
+    dropout: float = option(0.0, "share of values dropped while training", min=0, max=0.9)
+    batch_size: int | None = option(None, "rows of text a step learns from", min=1)
+    accumulate: int = option(1, "parts a batch is read in, to save memory; the gradient is the same", min=1)
+    learning_rate: float | None = option(None, "peak learning rate", above=0)
+    optimizer: Literal["muon", "adamw"] = option("muon", "how weights are moved")
+    schedule: Literal["cosine", "linear", "constant"] = option("linear", "how the learning rate falls after the warm-up")
+    warmup_steps: int | None = option(None, "steps over which the learning rate rises (default: a tenth, at most 100)", min=0)
+    weight_decay: float = option(0.1, "pull of the weights towards zero", min=0)
+    clip: float = option(1.0, "largest norm of a gradient", above=0)
+    dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "arithmetic of the products while training")
+    eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)
+    save_every: float = option(15.0, "seconds between saved states", min=0)
+    seed: int = option(0, "of the weights, the order and everything drawn", min=0)
+    json: bool = option(False, "print the result as one JSON object")
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.epochs is not None:
+            raise InputError("give --steps or --epochs, not both")
+        if self.resume and self.overwrite:
+            raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
+        if self.resume and self.out is None:
+            raise InputError("--resume needs --out: the folder of the run to go on with")
+        if self.data is None and not self.resume:
+            raise InputError("DATA is missing: name a text or .jsonl file, or - for standard input")
+
+
+RUN_ONLY = ("data", "out", "resume", "overwrite", "json", "save_every")
+"""Options that may differ when a run goes on; every other is fixed in its record."""

@@ -1,0 +1,160 @@
+"""Decoding: an answer depends on its prompt, the options and the seed, and on nothing else in the batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import string
+
+import pytest
+import torch
+
+from harken.base.errors import InputError
+from harken.decode.generate import generate, next_distribution, stream
+from harken.decode.options import DecodeOptions
+from harken.families import gpt2, llama
+from harken.families.table import build
+from harken.text.train import train_bpe, train_characters
+
+
+def made(family, *, width=48, heads=3, context=64, tokenizer=None):
+    tokenizer = tokenizer or train_characters([string.ascii_lowercase])
+    config = family.sized(width, 2, heads, context, tokenizer.vocab_size, 0.0)
+    config.eos_token_id, config.initializer_range = tokenizer.eos_id, 0.2
+    return build(config, seed=1), tokenizer
+
+
+def words(rng: random.Random, most: int) -> list[str]:
+    return ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(0, 30))) for _ in range(rng.randint(1, most))]
+
+
+def options(rng: random.Random) -> DecodeOptions:
+    return DecodeOptions(
+        max_new_tokens=rng.randint(1, 24),
+        min_new_tokens=0,
+        temperature=rng.choice([0, 0.7, 1.3]),
+        top_k=rng.choice([0, 5]),
+        top_p=rng.choice([1.0, 0.8]),
+        num_return_sequences=rng.choice([1, 1, 3]),
+        seed=rng.randint(0, 1000),
+    )
+
+
+def batched_equals_alone(family, batches: int) -> None:
+    model, tokenizer = made(family)
+    rng = random.Random(0)
+    for _ in range(batches):
+        asked, prompts = options(rng), words(rng, 6)
+        together = generate(model, tokenizer, prompts, asked)
+        n = asked.num_return_sequences
+        for i, prompt in enumerate(prompts):
+            assert generate(model, tokenizer, [prompt], asked) == together[i * n : (i + 1) * n]
+
+
+@pytest.mark.parametrize("family", [llama, gpt2])
+def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits(family):
+    batched_equals_alone(family, 60)
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("family", [llama, gpt2])
+def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits_on_two_threads(family):
+    assert torch.get_num_threads() == 2
+    batched_equals_alone(family, 200)
+
+
+def test_greedy_follows_the_full_forward_pass():
+    model, tokenizer = made(llama)
+    found = generate(model, tokenizer, ["abc"], DecodeOptions(max_new_tokens=12, temperature=0))[0]
+    ids = tokenizer.encode("abc")
+    for token, logprob in zip(found.ids, found.logprobs, strict=True):
+        with torch.no_grad():
+            known = model(torch.tensor([ids]), last=True)[0].log_softmax(-1)
+        assert int(known.argmax()) == token
+        assert logprob == pytest.approx(known[token].item(), abs=1e-5)
+        ids.append(token)
+
+
+def test_samples_follow_the_model_distribution():
+    model, tokenizer = made(llama)
+    count = 4000
+    found = generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=1, num_return_sequences=count))
+    drawn = torch.bincount(torch.tensor([one.ids[0] for one in found]), minlength=tokenizer.vocab_size) / count
+    wanted = next_distribution(model, tokenizer, "ab").exp()
+    assert (drawn - wanted).abs().max() < 4 * (0.25 / count) ** 0.5
+    assert found[0].logprobs[0] == pytest.approx(float(wanted[found[0].ids[0]].log()), abs=1e-5)
+
+
+@pytest.mark.parametrize(("asked", "most"), [({"top_k": 3}, 3), ({"top_p": 1e-9}, 1), ({"top_k": 1}, 1)])
+def test_filters_leave_only_the_likeliest(asked, most):
+    model, tokenizer = made(llama)
+    likeliest = next_distribution(model, tokenizer, "ab").topk(most).indices.tolist()
+    found = generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=1, num_return_sequences=200, **asked))
+    assert {one.ids[0] for one in found} <= set(likeliest)
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_it():
+    model, tokenizer = made(llama)
+    ordered = next_distribution(model, tokenizer, "ab").exp().sort(descending=True)
+    kept = int((ordered.values.cumsum(0) < 0.5).sum()) + 1
+    found = generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=1, num_return_sequences=2000, top_p=0.5))
+    assert {one.ids[0] for one in found} <= set(ordered.indices[:kept].tolist())
+    assert len({one.ids[0] for one in found}) >= kept - 1
+
+
+def test_seeds_differ_and_repeat():
+    model, tokenizer = made(llama)
+    first, again, other = (generate(model, tokenizer, ["abc"], DecodeOptions(max_new_tokens=20, seed=s)) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+    three = generate(model, tokenizer, ["abc"], DecodeOptions(max_new_tokens=20, seed=1, num_return_sequences=3))
+    assert three[0] == first[0]
+    assert len({one.text for one in three}) == 3
+    assert [one.index for one in three] == [0, 1, 2]
+
+
+def test_ends_and_limits():
+    model, tokenizer = made(llama)
+    found = generate(model, tokenizer, [""] * 3, DecodeOptions(num_return_sequences=20, seed=5))
+    for one in found:
+        assert one.text.startswith(one.prompt)
+        assert len(one.ids) == len(one.logprobs)
+        assert (one.finish_reason == "stop") == (one.ids[-1] == tokenizer.eos_id)
+        assert len(one.ids) <= model.context - 1
+    shortest = generate(model, tokenizer, [""], DecodeOptions(num_return_sequences=20, min_new_tokens=10, max_new_tokens=12))
+    assert all(10 <= len(one.ids) <= 12 for one in shortest)
+    full = generate(model, tokenizer, ["a" * 62], DecodeOptions(max_new_tokens=9))[0]
+    assert (len(full.ids), full.finish_reason) == (1, "length") or full.finish_reason == "stop"
+
+
+def test_a_prompt_that_fills_the_context_is_refused_with_the_numbers():
+    model, tokenizer = made(llama)
+    with pytest.raises(InputError, match=r"71 tokens.*at most 64.*shorten it by 8"):
+        generate(model, tokenizer, ["a" * 70], DecodeOptions())
+
+
+def test_a_prompt_with_unknown_characters_stands_in_the_text_as_given():
+    model, tokenizer = made(llama)
+    assert generate(model, tokenizer, ["héé"], DecodeOptions(max_new_tokens=5))[0].text.startswith("héé")
+
+
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+def test_a_stream_is_the_text_in_pieces(kind):
+    texts = ["grün und naïve 🙂 weiß", "ein Fluß, ein Baum 🌳"]
+    tokenizer = train_characters(texts) if kind == "char" else train_bpe(texts, 270)
+    model, _ = made(gpt2, tokenizer=tokenizer)
+    asked = DecodeOptions(max_new_tokens=40, seed=3)
+    whole = generate(model, tokenizer, ["ein "], asked)[0]
+    pieces = list(stream(model, tokenizer, "ein ", dataclasses.replace(asked, num_return_sequences=2)))
+    assert "ein " + "".join(pieces) == whole.text
+
+
+def test_generating_leaves_a_trainable_model():
+    model, tokenizer = made(llama)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    handed_out = dict(model.named_parameters())
+    generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=3))
+    assert model.packed
+    for name, p in model.named_parameters():
+        assert p is handed_out[name]
+        assert torch.equal(p, before[name])

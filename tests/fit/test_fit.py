@@ -1,0 +1,242 @@
+"""Runs: they learn, they can be stopped anywhere and end in the same bits, and they say what went wrong in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import harken
+from harken.base.errors import InputError, RunError
+from harken.fit import fit as fitting
+from harken.fit.state import Progress
+
+SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16}
+
+
+def journal(run: Path) -> list[dict]:
+    """metrics.jsonl without the clock."""
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def same_run(a: Path, b: Path) -> None:
+    for name in ("model.safetensors", "state/last.safetensors"):
+        one, two = load_file(a / name), load_file(b / name)
+        assert one.keys() == two.keys()
+        for key in one:
+            assert torch.equal(one[key], two[key]), f"{name}: {key}"
+    assert journal(a) == journal(b)
+    assert (a / "samples.md").read_text() == (b / "samples.md").read_text()
+
+
+def test_a_run_learns_and_leaves_a_folder_others_open(lines, tmp_path):
+    trained = harken.train(str(lines), out=str(tmp_path / "run"), steps=120, **SMALL)
+    held_out = [line["valid_loss"] for line in journal(tmp_path / "run") if "valid_loss" in line]
+    assert held_out[0] > 2.5 > held_out[-1]
+    assert trained.loss == min(held_out)
+    for name in "config.json generation_config.json model.safetensors tokenizer.json harken.json metrics.jsonl samples.md loss.svg".split():
+        assert (tmp_path / "run" / name).stat().st_size > 0
+    record = json.loads((tmp_path / "run" / "harken.json").read_text())
+    assert record["status"] == "done"
+    assert record["result"]["loss"] == trained.loss
+    found = harken.generate(tmp_path / "run", "ma", num_return_sequences=2)
+    assert all(one.text.startswith("ma") for one in found)
+    measured = harken.evaluate(tmp_path / "run", str(lines))
+    assert measured.examples == 300
+    assert measured.tokens == sum(len(line) + 1 for line in lines.read_text().splitlines())
+
+
+def test_the_same_seed_gives_the_same_run(lines, tmp_path):
+    for name in "ab":
+        harken.train(str(lines), out=str(tmp_path / name), steps=30, dropout=0.1, **SMALL)
+    same_run(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize(("optimizer", "model"), [("muon", "llama"), ("adamw", "gpt2")])
+def test_a_run_stopped_by_a_signal_goes_on_to_the_same_bits(lines, tmp_path, optimizer, model, monkeypatch):
+    asked = {**SMALL, "steps": 40, "dropout": 0.2, "optimizer": optimizer, "model": model, "accumulate": 2}
+    harken.train(str(lines), out=str(tmp_path / "whole"), **asked)
+    out, steps = str(tmp_path / "parts"), iter([3, 11, 29])
+    learn, done = fitting.learn, [0]
+
+    def interrupted(*args):
+        done[0] += 1
+        if done[0] == stop_at:
+            signal.raise_signal(signal.SIGINT)
+        return learn(*args)
+
+    monkeypatch.setattr(fitting, "learn", interrupted)
+    stop_at = next(steps)
+    with pytest.raises(harken.base.errors.Interrupted, match=r"--resume --out"):
+        harken.train(str(lines), out=out, **asked)
+    for stop_at in steps:  # noqa: B007  (read by `interrupted`)
+        with pytest.raises(harken.base.errors.Interrupted):
+            harken.train(out=out, resume=True)
+    stop_at = -1
+    harken.train(str(lines), out=out, resume=True)
+    same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def killed_and_resumed(lines: Path, tmp_path: Path, kills: int, steps: int) -> None:
+    command = [sys.executable, "-c", "import sys; from harken.cli import main; sys.exit(main(sys.argv[1:]))", "train"]
+    size = ["--width", "32", "--layers", "2", "--heads", "2", "--batch-size", "16", "--dropout", "0.1", "--save-every", "0.2"]
+    first = [*command, str(lines), "--steps", str(steps), *size]
+    subprocess.run([*first, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
+    out, state = tmp_path / "killed", tmp_path / "killed" / "state" / "last.safetensors"
+    rng = random.Random(0)
+    words = [*first, "--out", str(out)]
+    killed = 0
+    while killed < kills:
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        process = subprocess.Popen(words, stderr=subprocess.PIPE)
+        while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+            time.sleep(0.02)
+        time.sleep(rng.random() * 0.5)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed += 1
+        words = [*command, "--resume", "--out", str(out), "--save-every", "0.2"]
+    assert killed >= min(kills, 3), "the run was over before it was killed often enough"
+    subprocess.run([*command, "--resume", "--out", str(out)], check=True, capture_output=True)
+    same_run(tmp_path / "whole", out)
+    assert not list(out.rglob("*.part"))
+
+
+@pytest.mark.serial
+def test_a_run_killed_again_and_again_ends_in_the_same_bits(lines, tmp_path):
+    killed_and_resumed(lines, tmp_path, kills=4, steps=700)
+
+
+@pytest.mark.slow
+def test_a_run_killed_ten_times_ends_in_the_same_bits(lines, tmp_path):
+    killed_and_resumed(lines, tmp_path, kills=10, steps=2500)
+
+
+def test_a_loss_that_is_not_a_number_keeps_the_last_good_state(lines, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    measured = fitting.batch_loss
+
+    def broken(model, source, rows, pad):
+        loss = measured(model, source, rows, pad)
+        return type(loss)(loss.total * float("nan"), loss.tokens) if fitting_step[0] >= 7 else loss
+
+    fitting_step = [0]
+    learn = fitting.learn
+
+    def counted(*args):
+        fitting_step[0] += 1
+        return learn(*args)
+
+    monkeypatch.setattr(fitting, "learn", counted)
+    monkeypatch.setattr(fitting, "batch_loss", broken)
+    with pytest.raises(RunError, match=r"not a number any more at step 7.*--learning-rate"):
+        harken.train(str(lines), out=str(out), steps=20, save_every=0, **SMALL)
+    state = load_file(out / "state" / "last.safetensors")
+    assert all(torch.isfinite(t.float()).all() for t in state.values())
+    monkeypatch.undo()
+    assert harken.train(out=str(out), resume=True).steps == 20
+
+
+def test_a_full_disk_keeps_the_last_good_state(lines, tmp_path):
+    """A limit on the size of a file stands for a full disk: writing the state fails as it would there."""
+    out = tmp_path / "run"
+    harken.train(str(lines), out=str(out), steps=5, **SMALL)
+    before = (out / "model.safetensors").read_bytes()
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "from harken.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    other = tmp_path / "full"
+    words = ["train", str(lines), "--steps", "50", "--width", "64", "--out", str(other)]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "no space left" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not list(other.rglob("*.part"))
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def fails(match: str, *args, **options) -> None:
+    with pytest.raises(InputError, match=match):
+        harken.train(*args, **options)
+
+
+def test_wrong_requests_are_one_sentence_and_write_nothing(lines, tmp_path):
+    out = tmp_path / "out"
+    (tmp_path / "short.txt").write_text("too short\n")
+    (tmp_path / "one.txt").write_text("x\n")
+    (tmp_path / "empty.txt").write_text("")
+    fails("does not exist|no such file", str(tmp_path / "none.txt"), out=str(out))
+    fails("is empty", str(tmp_path / "empty.txt"), out=str(out))
+    fails("fewer than the context of 128", str(tmp_path / "short.txt"), out=str(out), examples="running", context=128)
+    fails(r"'lama' is not known.*'llama'", str(lines), out=str(out), model="lama")
+    fails("--width 30 cannot be shared by --heads 4", str(lines), out=str(out), width=30, heads=4)
+    fails("--steps or --epochs", str(lines), out=str(out), steps=1, epochs=1)
+    fails("splits a batch", str(lines), out=str(out), batch_size=2, accumulate=3)
+    fails("holds no run to resume", str(lines), out=str(out), resume=True)
+    assert not out.exists()
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.doc").write_text("mine")
+    for overwrite in (False, True):
+        fails("holds something else than a run", str(lines), out=str(taken), overwrite=overwrite)
+    assert [p.name for p in taken.iterdir()] == ["thesis.doc"]
+
+
+def test_a_run_is_neither_replaced_nor_changed_by_accident(lines, tmp_path):
+    out = str(tmp_path / "run")
+    harken.train(str(lines), out=out, steps=3, **SMALL)
+    fails("--resume.*--overwrite", str(lines), out=out, steps=3)
+    fails("--learning-rate 0.5 differs", str(lines), out=out, resume=True, learning_rate=0.5)
+    other = tmp_path / "other.txt"
+    other.write_text("mara\nlelo\n" * 20)
+    fails("not the text this run began with", str(other), out=out, resume=True)
+    assert harken.train(str(lines), out=out, steps=4, overwrite=True, **SMALL).steps == 4
+
+
+def test_one_line_trains_and_says_that_nothing_is_held_out(tmp_path, capfd):
+    path = tmp_path / "one.txt"
+    path.write_text("the only line there is\n")
+    trained = harken.train(str(path), out=str(tmp_path / "run"), steps=5, **{**SMALL, "batch_size": 1})
+    assert trained.bits_per_byte is None
+    assert "none is held out" in capfd.readouterr().err
+
+
+def test_measuring_and_writing_samples_does_not_change_the_run(lines, tmp_path):
+    """The state is the same however often the run was looked at."""
+    weights = []
+    for every in (3, 15):
+        out = tmp_path / f"every{every}"
+        harken.train(str(lines), out=str(out), steps=15, eval_every=every, dropout=0.2, **SMALL)
+        weights.append({k: v for k, v in load_file(out / "state" / "last.safetensors").items()})
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_progress_is_json():
+    assert Progress(**json.loads(json.dumps(Progress().__dict__))) == Progress()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_sigterm_saves_and_says_how_to_go_on(lines, tmp_path):
+    out = tmp_path / "run"
+    code = "import sys; from harken.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["train", str(lines), "--steps", "100000", "--width", "32", "--out", str(out), "--save-every", "0.3"]
+    process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True)
+    while not (out / "state" / "last.safetensors").exists():
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert f"harken train --resume --out {out}" in said.splitlines()[-1]

@@ -1,0 +1,92 @@
+"""Schedules, optimizers and the plan."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harken.families import llama
+from harken.families.table import build
+from harken.fit.optimizer import Muon, Optimizer, orthogonal
+from harken.fit.options import TrainOptions
+from harken.fit.plan import choose_plan, choose_rate, choose_size
+from harken.fit.schedule import rate
+
+
+@pytest.mark.parametrize("kind", ["cosine", "linear", "constant"])
+def test_schedules_rise_then_fall(kind):
+    rates = [rate(step, 100, 10, kind) for step in range(100)]
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[0] > 0
+    assert rates[10] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] == 1.0 if kind == "constant" else rates[-1] < 0.02
+    assert rate(55, 100, 10, "cosine") == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 64, 8), (1, 8, 64)])
+def test_orthogonal_has_singular_values_near_one(shape):
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+def test_muon_moves_each_slice_of_a_fused_matrix_by_itself():
+    torch.manual_seed(0)
+    fused = torch.nn.Parameter(torch.randn(24, 8))
+    parts = [torch.nn.Parameter(p.clone()) for p in fused.detach().split([8, 8, 8])]
+    gradient = torch.randn(24, 8)
+    fused.grad = gradient.clone()
+    for part, g in zip(parts, gradient.split([8, 8, 8]), strict=True):
+        part.grad = g.clone()
+    Muon([(fused, (8, 8, 8))], 0.1).step()
+    Muon([(p, (8,)) for p in parts], 0.1).step()
+    assert torch.allclose(fused, torch.cat(list(parts)), atol=1e-6)
+
+
+def test_every_parameter_has_one_optimizer_and_hidden_matrices_have_muon():
+    model = build(llama.sized(32, 2, 2, 16, 20, 0.0), seed=0)
+    optimizer = Optimizer(model, "muon", 0.01, 0.1)
+    held = [p for part in optimizer.parts for group in part.param_groups for p in group["params"]]
+    assert sorted(map(id, held)) == sorted(map(id, model.parameters()))
+    muon = {id(p) for p in optimizer.parts[1].param_groups[0]["params"]}
+    assert muon == {id(p) for name, p in model.named_parameters() if ".blocks." in name and p.dim() == 2}
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_an_optimizer_restored_from_its_tensors_goes_on_the_same(kind):
+    def step(optimizer, model, n):
+        torch.manual_seed(n)
+        for p in model.parameters():
+            p.grad = torch.randn_like(p)
+        optimizer.step(1.0)
+
+    one, two = (build(llama.sized(32, 1, 2, 16, 20, 0.0), seed=0) for _ in range(2))
+    first = Optimizer(one, kind, 0.01, 0.1)
+    for n in range(3):
+        step(first, one, n)
+    second = Optimizer(two, kind, 0.01, 0.1)
+    two.load_state_dict(one.state_dict())
+    second.restore({k: v.clone() for k, v in first.tensors().items()})
+    for n in range(3, 6):
+        step(first, one, n)
+        step(second, two, n)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_the_plan_follows_data_and_budget():
+    def size(targets, rows, **asked):
+        options = TrainOptions(data="-", **asked)
+        plan = choose_plan(options, targets=targets, rows=rows)
+        return plan, choose_size(options, plan, targets=targets, rows=rows)
+
+    small, large = size(20_000, 3_000), size(20_000_000, 160_000, steps=20_000)
+    assert small[1].width < large[1].width
+    assert small[0].batch_size > large[0].batch_size
+    assert choose_rate(TrainOptions(data="-"), small[1].width) > choose_rate(TrainOptions(data="-"), large[1].width)
+    assert size(20_000, 3_000, epochs=2)[0].steps == 2 * -(-3_000 // small[0].batch_size)
+    asked = size(20_000, 3_000, width=96, layers=3, heads=3, batch_size=7, steps=11, warmup_steps=2)
+    assert (asked[1].width, asked[1].layers, asked[1].heads) == (96, 3, 3)
+    assert (asked[0].batch_size, asked[0].steps, asked[0].warmup_steps) == (7, 11, 2)
+    assert size(10, 2)[0].batch_size <= 2

@@ -1,0 +1,58 @@
+"""Models small enough for a thousand forward calls, with weights large enough that every part matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from harken.families.gpt2 import GPT2Config
+from harken.families.llama import LlamaConfig
+from harken.families.table import build
+from harken.nn.models import Decoder
+
+CONFIGS = {
+    "gpt2": GPT2Config(vocab_size=61, n_positions=32, n_embd=48, n_layer=2, n_head=3, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0),
+    "gpt2-odd": GPT2Config(
+        vocab_size=67, n_positions=32, n_embd=33, n_layer=2, n_head=3, n_inner=41, activation_function="gelu", tie_word_embeddings=False
+    ),
+    "llama": LlamaConfig(
+        vocab_size=61,
+        hidden_size=48,
+        intermediate_size=53,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        num_key_value_heads=1,
+        max_position_embeddings=32,
+    ),
+    "llama-odd": LlamaConfig(
+        vocab_size=130,
+        hidden_size=20,
+        intermediate_size=70,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=6,
+        max_position_embeddings=32,
+        attention_bias=True,
+        mlp_bias=True,
+        tie_word_embeddings=True,
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[[str], Decoder]:
+    """`tiny("llama")`: a new model in evaluation mode, the same weights every time; its config reads 32 tokens."""
+
+    def make(name: str) -> Decoder:
+        model = build(CONFIGS[name], seed=0)
+        random = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.1 * torch.randn(parameter.shape, generator=random)
+        assert isinstance(model, Decoder)
+        return model
+
+    return make
