@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 
 def say(text: str = "") -> None:
     """One line to stderr, at once; a reader that went away is not an error."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        pass
+    if sys.stderr is not None:  # closed: print would fall back to stdout
+        with contextlib.suppress(BrokenPipeError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def is_terminal() -> bool:

@@ -27,7 +27,9 @@ class EvalOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`loss`: nats per token, the end of each text included · `bits_per_byte`: comparable between tokenizers; one line end a line counts."""
+    """`loss`: nats per token, the end of each text included · `bits_per_byte`: comparable between tokenizers.
+
+    `ledger`: what was read, cut and unknown."""
 
     task: str
     examples: int
@@ -41,7 +43,7 @@ class Evaluation:
 
 @command("eval", EvalOptions)
 def evaluate(options: EvalOptions) -> Evaluation:
-    """Loss, perplexity and bits per byte of `data` under `model`; every text is read whole, in windows where it is longer than the context."""
+    """Loss, perplexity and bits per byte of `data` under `model`; a text longer than the context is read in windows, whole."""
     from ..checkpoint.load import opened
     from ..data.ledger import Ledger
     from ..data.read import read

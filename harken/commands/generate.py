@@ -47,10 +47,18 @@ def generate(options: GenerateOptions) -> list[Generated] | Iterator[str]:
     for prompt in prompts:
         room = model.context - len(decoding.encode_prompt(model, tokenizer, prompt))
         if asked is not None and asked > room:
-            say(f"the context of {model.context:,} tokens leaves room for {room:,} new ones after this prompt, fewer than the {asked:,} asked for")
+            say(f"the context of {model.context:,} tokens leaves room for {room:,} new ones, fewer than the {asked:,} asked for")
     if options.stream:
         return decoding.stream(model, tokenizer, prompts[0], options.decoding)
     return decoding.generate(model, tokenizer, prompts, options.decoding)
+
+
+@command("stream", GenerateOptions)
+def stream(options: GenerateOptions) -> Iterator[str]:
+    """The pieces of one continuation as they come, its prompt excepted; together they are what `generate` adds to it."""
+    found = generate.run(dataclasses.replace(options, stream=True))
+    assert not isinstance(found, list)
+    return found
 
 
 @generate.show

@@ -124,7 +124,7 @@ def decode(model: Model, rows: list[Row], options: DecodeOptions, ends: Sequence
                 cache.select(torch.tensor(going))
                 active, ids = [active[i] for i in going], ids[going]
             counts = None if all(row.finish is None for row in active) else torch.tensor([int(row.finish is None) for row in active])
-            logits = model(ids[:, None], Mask(lengths=counts, window=model.window), cache=cache, last=True)
+            logits = model(ids[:, None], Mask(lengths=counts), cache=cache, last=True)
 
 
 def read_prompts(model: Model, rows: list[Row], samples: int):
@@ -137,7 +137,7 @@ def read_prompts(model: Model, rows: list[Row], samples: int):
         ids[i, : len(prompt)] = torch.tensor(prompt)
     room = max(len(row.prompt) + row.limit for row in rows)
     cache = model.begin(len(prompts), room)
-    logits = model(ids.to(cache.keys[0].device), Mask(lengths=lengths, window=model.window), cache=cache, last=True)
+    logits = model(ids.to(cache.keys[0].device), Mask(lengths=lengths), cache=cache, last=True)
     if samples > 1:
         repeat = torch.arange(len(prompts)).repeat_interleave(samples)
         cache.select(repeat)

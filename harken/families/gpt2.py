@@ -85,7 +85,7 @@ def names(c: GPT2Config) -> dict[str, Rule]:
 IGNORE = (r"attn\.(masked_)?bias$", r"^lm_head\.weight$")  # a tied head may be on disk twice
 
 
-def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> GPT2Config:  # noqa: PLR0917 (one per family)
+def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> GPT2Config:
     """A config of the asked size, for training from scratch."""
     return GPT2Config(
         vocab_size=vocab,

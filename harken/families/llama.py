@@ -95,7 +95,7 @@ def names(c: LlamaConfig) -> dict[str, Rule]:
 IGNORE = (r"rotary_emb\.inv_freq$", r"^lm_head\.weight$")  # a tied head may be on disk twice
 
 
-def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> LlamaConfig:  # noqa: PLR0917 (one per family)
+def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> LlamaConfig:
     """A config of the asked size, for training from scratch: grouped queries, tied head, a feed-forward of 8/3 the width."""
     return LlamaConfig(
         vocab_size=vocab,

@@ -17,7 +17,8 @@ class Bar:
         self.rich = None
         if is_terminal():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress as Rich, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Rich
 
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn(compact=True))
             self.rich = Rich(*columns, console=Console(stderr=True))

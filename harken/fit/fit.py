@@ -30,7 +30,9 @@ LONGEST_GAP = 25.0
 """Seconds of work a kill may cost at most, however long a save takes."""
 
 
-def fit(model: Model, train: Spans, valid: Spans | None, plan: Plan, run: RunFolder, *, pad: int, keep: Callable[[Progress], None]) -> Progress:
+def fit(
+    model: Model, train: Spans, valid: Spans | None, plan: Plan, run: RunFolder, *, pad: int, keep: Callable[[Progress], None]
+) -> Progress:
     """Train `model` in place by `plan`, from the run's saved state where it has one.
 
     `keep(progress)` is called after every measurement that is the best so far. Interrupted when a signal asked to stop (the state is

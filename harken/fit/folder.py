@@ -53,7 +53,9 @@ class RunFolder:
         if not (self.path / RECORD).is_file():
             raise InputError(f"--out {self.path} holds something else than a run (it has no {RECORD}); name another folder")
         if not overwrite:
-            raise InputError(f"--out {self.path} already holds a run: go on with it with --resume, replace it with --overwrite, or name another")
+            raise InputError(
+                f"--out {self.path} already holds a run: go on with it with --resume, replace it with --overwrite, or name another"
+            )
         shutil.rmtree(self.path)
 
     def start(self, record: dict[str, Any]) -> None:

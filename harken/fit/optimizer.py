@@ -21,12 +21,14 @@ class Muon(torch.optim.Optimizer):
     `slices` says which rows of each fused matrix are a matrix of their own ([Q | K | V]); slices of one shape run as one batch.
     """
 
-    def __init__(self, matrices: list[tuple[nn.Parameter, tuple[int, ...]]], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.1):
+    def __init__(
+        self, matrices: list[tuple[nn.Parameter, tuple[int, ...]]], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.1
+    ):
         super().__init__([p for p, _ in matrices], {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self.slices = {p: widths for p, widths in matrices}
+        self.slices = dict(matrices)
 
     @torch.no_grad()
-    def step(self, closure=None):  # noqa: ARG002  (torch's signature)
+    def step(self, closure=None):
         group = self.param_groups[0]
         shapes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for p in group["params"]:

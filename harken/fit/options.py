@@ -20,7 +20,9 @@ class TrainOptions:
     overwrite: bool = option(False, "replace the run in --out")
     valid: str | None = option(None, "file to measure on while training (default: a tenth of the data, chosen by content)")
     test: str | None = option(None, "file to measure the finished model on, once")
-    examples: Literal["lines", "running"] | None = option(None, "whether each line is an example or the file is running text (default: detected)")
+    examples: Literal["lines", "running"] | None = option(
+        None, "whether each line is an example or the file is running text (default: detected)"
+    )
     column: str = option("text", "field of a .jsonl object that holds the text")
     tokenizer: Literal["char", "bpe"] | None = option(None, "characters or byte-level BPE (default: by the size of the data)")
     vocab_size: int | None = option(None, "tokens of a BPE tokenizer", min=259)

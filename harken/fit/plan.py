@@ -48,7 +48,14 @@ class Size:
     heads: int
 
 
-LADDER = ((0, Size(32, 2, 2)), (2e5, Size(64, 4, 4)), (4e6, Size(128, 4, 4)), (12e6, Size(192, 6, 6)), (40e6, Size(256, 6, 8)), (120e6, Size(384, 8, 12)))
+LADDER = (
+    (0, Size(32, 2, 2)),
+    (2e5, Size(64, 4, 4)),
+    (4e6, Size(128, 4, 4)),
+    (12e6, Size(192, 6, 6)),
+    (40e6, Size(256, 6, 8)),
+    (120e6, Size(384, 8, 12)),
+)
 """Tokens a run can learn from -> size. Measured on two cores at budgets of 20 s to 10 min: larger ones learn too slowly to be done."""
 
 

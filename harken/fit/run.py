@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..base.errors import InputError, Interrupted, RunError
 from ..base.report import say, span
 from ..checkpoint.load import WEIGHTS, load, read_weights
@@ -82,7 +80,9 @@ def run(options: TrainOptions) -> Trained:
         folder.claim(overwrite=options.overwrite)
         model, tokenizer, data, plan = begin(options)
         save_setting(model, tokenizer, folder.path)
-        folder.start({"task": "causal", "options": recorded(options), "plan": plan.write(), "data": data.facts, "ledger": data.ledger.to_json()})
+        folder.start(
+            {"task": "causal", "options": recorded(options), "plan": plan.write(), "data": data.facts, "ledger": data.ledger.to_json()}
+        )
     try:
         progress = fit(model, data.train, data.valid, plan, folder, pad=tokenizer.pad_id or 0, keep=keeper(model, tokenizer, folder))
     except Interrupted as error:
@@ -128,7 +128,11 @@ def corpora(options: TrainOptions) -> tuple[Corpus, Corpus | None]:
     if not valid.texts:
         say("there is only one example, so none is held out: the loss below is that of the training text")
         return train, None
-    held = f"{len(valid.texts):,} of {len(corpus.texts):,} texts" if len(train.texts) + len(valid.texts) == len(corpus.texts) else "the last part"
+    held = (
+        f"{len(valid.texts):,} of {len(corpus.texts):,} texts"
+        if len(train.texts) + len(valid.texts) == len(corpus.texts)
+        else "the last part"
+    )
     say(f"held out to measure: {held} ({valid.bytes():,} of {corpus.bytes():,} bytes)")
     return train, valid
 
@@ -155,7 +159,8 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, context: int, train: C
     ledger = train.ledger
     found = spans(train, tokenizer, context, ledger)
     if train.kind == "running" and found.targets < context:
-        raise InputError(f"{train.source} has {found.targets:,} tokens to learn from, fewer than the context of {context}: give more text or a smaller --context")
+        few = f"{train.source} has {found.targets:,} tokens to learn from, fewer than the context of {context}"
+        raise InputError(f"{few}: give more text or a smaller --context")
     cut = ledger.get("tokens", "texts cut into windows")
     if cut and train.kind == "lines":
         say(f"{cut:,} texts are longer than the context of {context} and are read in windows; nothing is dropped")
@@ -167,7 +172,13 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, context: int, train: C
     test = read(options.test, examples=train.kind, column=options.column) if options.test else None
     digest = hashlib.sha256("\n".join(train.texts + (valid.texts if valid else [])).encode("utf-8", "surrogatepass")).hexdigest()
     source = options.data if options.data == "-" else str(Path(options.data or "").resolve())
-    facts = {"source": source, "kind": train.kind, "sha256": digest, "texts": len(train.texts), "held_out_texts": len(valid.texts) if valid else 0}
+    facts = {
+        "source": source,
+        "kind": train.kind,
+        "sha256": digest,
+        "texts": len(train.texts),
+        "held_out_texts": len(valid.texts) if valid else 0,
+    }
     bytes_per_target = valid.bytes() / held.targets if valid is not None and held is not None else 0.0
     return Prepared(found, held, spans(test, tokenizer, context, Ledger()) if test else None, bytes_per_target, facts, ledger)
 
@@ -190,7 +201,8 @@ def resumed(options: TrainOptions, record: dict[str, Any]) -> TrainOptions:
     for name, value in recorded(options).items():
         if value not in (getattr(plain, name), record["options"].get(name)):
             flag = "--" + name.replace("_", "-")
-            raise InputError(f"{flag} {value} differs from {record['options'].get(name)}, which this run began with; leave it out to go on, or train anew")
+            began = record["options"].get(name)
+            raise InputError(f"{flag} {value} differs from {began}, which this run began with; leave it out to go on, or train anew")
     data = options.data or record["data"]["source"]
     if data == "-" and options.data is None:
         raise InputError("this run read its text from standard input; give it again: … | harken train - --resume --out RUN")
@@ -202,7 +214,9 @@ def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder):
 
     def keep(progress: Progress) -> None:
         save_weights(model, folder.path)
-        written = generate(model, tokenizer, [""], DecodeOptions(max_new_tokens=60, temperature=0.8, num_return_sequences=3, seed=progress.step))
+        written = generate(
+            model, tokenizer, [""], DecodeOptions(max_new_tokens=60, temperature=0.8, num_return_sequences=3, seed=progress.step)
+        )
         loss = f" · held-out loss {progress.valid:.4f}" if progress.valid is not None else ""
         quoted = "\n".join("> " + sample.text.replace("\n", "\n> ") + "\n" for sample in written)
         progress.samples.append(f"## step {progress.step:,}{loss}\n\n{quoted}")
@@ -239,4 +253,3 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
     say(f"{held} {loss:.4f} nats per token{bpb} at step {progress.best_step:,}; trained for {span(progress.seconds)}, {span(wall)} in all")
     say(f"the run is in {folder.path}: harken generate {folder.path}")
     return trained
-

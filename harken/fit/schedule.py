@@ -6,7 +6,10 @@ import math
 
 
 def rate(step: int, steps: int, warmup: int, kind: str, floor: float = 0.0) -> float:
-    """The factor on the peak learning rate at `step` (0-based) of `steps`. kind: "cosine" (https://arxiv.org/abs/1608.03983), "linear", "constant"."""
+    """The factor on the peak learning rate at `step` (from 0) of `steps`.
+
+    kind: "cosine" (https://arxiv.org/abs/1608.03983), "linear" or "constant".
+    """
     if step < warmup:
         return (step + 1) / (warmup + 1)
     done = (step - warmup) / max(1, steps - warmup)

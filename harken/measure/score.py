@@ -10,7 +10,6 @@ import torch
 
 from ..base.errors import InputError
 from ..checkpoint.load import opened
-from ..nn.mask import Mask
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 
@@ -36,8 +35,10 @@ def score(model: str | os.PathLike[str] | tuple[Model, Tokenizer], texts: str | 
         if not ids:
             raise InputError("an empty text cannot be scored with this tokenizer: it has no token to begin or end with")
         if len(ids) > net.context:
-            raise InputError(f"a text of {len(ids):,} tokens cannot be scored whole: this model reads at most {net.context:,}; use harken eval")
+            raise InputError(
+                f"a text of {len(ids):,} tokens cannot be scored whole: this model reads at most {net.context:,}; use harken eval"
+            )
         with torch.inference_mode():
-            known = net.score(torch.tensor([ids], device=net.device), Mask(window=net.window))[0].tolist()
+            known = net.score(torch.tensor([ids], device=net.device))[0].tolist()
         out.append(Scored(text, tuple(ids), tuple(known), sum(known)))
     return out

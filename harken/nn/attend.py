@@ -68,14 +68,15 @@ def exact(q: Tensor, k: Tensor, v: Tensor, look: Look, scale: float) -> Tensor:
     return out.view(b, n, length, width)
 
 
-def eager(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, scale: float, maps: list | None = None) -> Tensor:  # noqa: PLR0917
+def eager(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, scale: float, maps: list | None = None) -> Tensor:
     """The formula, step by step: the twin of every fast path, and the one that can show its weights (B, N, L, M)."""
     k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], 1) for t in (k, v))
     scores = q @ k.mT * scale  # (B, N, L, M)
-    if allowed is None:
-        weights = scores.softmax(-1)
-    else:
-        weights = scores.masked_fill(~allowed, float("-inf")).softmax(-1).masked_fill(~allowed, 0.0)  # zeros for who sees nothing
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, float("-inf"))
+    weights = scores.softmax(-1)
+    if allowed is not None:
+        weights = weights.masked_fill(~allowed, 0.0)  # a query that may see nothing gets zeros
     if maps is not None:
         maps.append(weights)
     return weights @ v

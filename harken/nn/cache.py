@@ -19,7 +19,7 @@ class KeyValueCache:
     Keys lie transposed (B, G, K, M + 1), as the exact kernel reads them; the last slot takes what padding writes.
     """
 
-    def __init__(self, layers: int, batch: int, groups: int, width: int, size: int, like: Tensor):  # noqa: PLR0917 (sizes, outer to inner)
+    def __init__(self, layers: int, batch: int, groups: int, width: int, size: int, like: Tensor):
         self.size = size
         self.lengths = torch.zeros(batch, dtype=torch.int64)
         self.keys = [like.new_zeros(batch, groups, width, size + 1) for _ in range(layers)]

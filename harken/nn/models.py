@@ -34,7 +34,16 @@ class Model(nn.Module):
     """
 
     config: Any
+    context: int  # tokens it can read at once
     packed = False
+
+    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> KeyValueCache:
+        """An empty cache with room for `length` tokens in each of `batch` rows."""
+        raise NotImplementedError
+
+    def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
+        """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first."""
+        raise NotImplementedError
 
     def __call__(self, *args, **kwargs):
         if not self.packed:
@@ -99,6 +108,7 @@ class Decoder(Model):
     def __init__(self, stack: Stack, head: Linear | None = None, *, context: int, window: int | None = None):
         super().__init__()
         self.stack, self.head, self.context, self.window = stack, head, context, window
+        self._rotaries = [part for part in stack.modules() if isinstance(part, Rotary)]
 
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> KeyValueCache:
         """An empty cache with room for `length` tokens in each of `batch` rows. A decoder has no source."""
@@ -124,7 +134,8 @@ class Decoder(Model):
             positions, keys = cache.open(new, mask.lengths), min(past + new, cache.size + 1)
         else:
             positions, keys = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device), new
-        self._reach(self.context if cache is not None else reach)
+        for rotary in self._rotaries:
+            rotary.reach(self.context if cache is not None else reach)
         look = Look.of(mask, positions, keys, past=past, exact=self.packed, maps=maps)
         hidden = self.stack(ids, Call(positions.clamp(max=self.context - 1), look, cache))  # (B, L, D); padding may stand anywhere
         if cache is not None:
@@ -165,8 +176,3 @@ class Decoder(Model):
         if reach > self.context:
             raise InputError(f"a sequence of {reach} tokens does not fit: this model reads at most {self.context}")
         return reach
-
-    def _reach(self, length: int) -> None:
-        for part in self.modules():
-            if isinstance(part, Rotary):
-                part.reach(min(length, self.context))

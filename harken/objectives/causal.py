@@ -67,6 +67,6 @@ def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int) -> Loss:
     inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
     device = model.device
     real = targets != -100  # (B, L)
-    logits = model(inputs.to(device), Mask(lengths=lengths, window=model.window))  # (B, L, V)
+    logits = model(inputs.to(device), Mask(lengths=lengths))  # (B, L, V)
     total = F.cross_entropy(logits[real.to(device)].float(), targets[real].to(device), reduction="sum")
     return Loss(total, int(real.sum()))

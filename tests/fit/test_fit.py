@@ -43,7 +43,8 @@ def test_a_run_learns_and_leaves_a_folder_others_open(lines, tmp_path):
     held_out = [line["valid_loss"] for line in journal(tmp_path / "run") if "valid_loss" in line]
     assert held_out[0] > 2.5 > held_out[-1]
     assert trained.loss == min(held_out)
-    for name in "config.json generation_config.json model.safetensors tokenizer.json harken.json metrics.jsonl samples.md loss.svg".split():
+    names = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "harken.json", "metrics.jsonl", "loss.svg"]
+    for name in [*names, "samples.md"]:
         assert (tmp_path / "run" / name).stat().st_size > 0
     record = json.loads((tmp_path / "run" / "harken.json").read_text())
     assert record["status"] == "done"
@@ -159,7 +160,7 @@ def test_a_full_disk_keeps_the_last_good_state(lines, tmp_path):
     )
     other = tmp_path / "full"
     words = ["train", str(lines), "--steps", "50", "--width", "64", "--out", str(other)]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no space left" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -219,7 +220,7 @@ def test_measuring_and_writing_samples_does_not_change_the_run(lines, tmp_path):
     for every in (3, 15):
         out = tmp_path / f"every{every}"
         harken.train(str(lines), out=str(out), steps=15, eval_every=every, dropout=0.2, **SMALL)
-        weights.append({k: v for k, v in load_file(out / "state" / "last.safetensors").items()})
+        weights.append(load_file(out / "state" / "last.safetensors"))
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 

@@ -65,7 +65,7 @@ def softmax(scores, low, high, scale):
 
 
 @parallel
-def attention(q, k, v, start, stop, scale, out):  # noqa: PLR0917 (compiled: positions only)
+def attention(q, k, v, start, stop, scale, out):
     """q (B, G, R, K), k (B, G, K, M), v (B, G, M, K), start and stop (B, L) int64 within 0..M, out (B, G, R, K) is written."""
     batch, groups, rows, _ = q.shape
     queries = start.shape[1]

@@ -1,9 +1,9 @@
 """How the kernels are compiled, and the exponential they share: IEEE arithmetic in an order the source fixes.
 
 `contract` lets a product and a sum become one fused operation, on every path alike; full fast-math would let LLVM choose
-the order of a sum by its length. Numba's `workqueue` threads abort when two Python threads call: OpenMP is asked for, and
-torch is imported first because it brings the OpenMP runtime that both then share. Compiled code is cached on disk,
-and Numba looks only at a kernel's own file for changes: after an edit here, touch the other files of this folder.
+the order of a sum by its length. OpenMP threads come first, because Numba's own `workqueue` aborts when two Python threads
+call it; it serves only where the system has no OpenMP. Compiled code is cached on disk, and Numba looks only at a kernel's
+own file for changes: after an edit here, touch the other files of this folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import torch
 
-numba.config.THREADING_LAYER = "omp"  # pyright: ignore[reportAttributeAccessIssue]
+numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # pyright: ignore[reportAttributeAccessIssue]
 
 f32 = np.float32
 NONE, RELU, GELU, GELU_TANH, SILU, TANH = range(6)

@@ -1,0 +1,7 @@
+"""`python -m harken` is `harken`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
