@@ -137,7 +137,7 @@ def read_prompts(model: Model, rows: list[Row], samples: int):
         ids[i, : len(prompt)] = torch.tensor(prompt)
     room = max(len(row.prompt) + row.limit for row in rows)
     cache = model.begin(len(prompts), room)
-    logits = model(ids.to(cache.keys[0].device), Mask(lengths=lengths), cache=cache, last=True)
+    logits = model(ids.to(model.device), Mask(lengths=lengths), cache=cache, last=True)
     if samples > 1:
         repeat = torch.arange(len(prompts)).repeat_interleave(samples)
         cache.select(repeat)

@@ -48,22 +48,29 @@ def resolve(name: str, table: dict[str, Rule]) -> tuple[list[str], bool]:
 def read(model: nn.Module, theirs: dict[str, Tensor], table: dict[str, Rule], *, ignore: Iterable[str] = (), where: str) -> None:
     """Load `theirs` into `model`. InputError names the first tensor that is missing, left over or of the wrong shape."""
     used: set[str] = set()
-    for name, parameter in model.named_parameters():
+    for name, ours in model.state_dict(keep_vars=True).items():
         keys, transposed = resolve(name, table)
         missing = [k for k in keys if k not in theirs]
         if missing:
             raise InputError(f"{where} lacks the tensor {missing[0]}")
         used.update(keys)
-        for key, rows in zip(keys, _rows(model, name, parameter, len(keys)), strict=True):
-            part, shape = theirs[key], (rows, *parameter.shape[1:])
+        learned = isinstance(ours, nn.Parameter)
+        for key, rows in zip(keys, _rows(model, name, ours, len(keys)), strict=True):
+            part, shape = theirs[key], (rows, *ours.shape[1:])
             shape = shape[::-1] if transposed else shape
-            if part.shape != shape:
+            if part.shape != shape and learned:
                 raise InputError(f"{where}: {key} has shape {tuple(part.shape)}, config.json asks for {shape}")
-            if not part.is_floating_point():
-                raise InputError(f"{where}: {key} holds {str(part.dtype).removeprefix('torch.')}, not floating-point weights")
+            if part.is_floating_point() != ours.is_floating_point():
+                wanted = "floating-point weights" if learned else str(ours.dtype).removeprefix("torch.")
+                raise InputError(f"{where}: {key} holds {str(part.dtype).removeprefix('torch.')}, not {wanted}")
         parts = [theirs[k].T if transposed and theirs[k].dim() == 2 else theirs[k] for k in keys]
-        with torch.no_grad():
-            parameter.copy_(parts[0] if len(parts) == 1 else torch.cat(parts))
+        value = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if learned:
+            with torch.no_grad():
+                ours.copy_(value)
+        else:  # counts: a buffer is as large as what was counted
+            module, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(module), leaf, value.contiguous())
     left = [k for k in theirs if k not in used and not any(re.search(p, k) for p in ignore)]
     if left:
         raise InputError(f"{where} has {len(left)} tensor(s) this family does not know, the first is {left[0]}")
@@ -72,7 +79,7 @@ def read(model: nn.Module, theirs: dict[str, Tensor], table: dict[str, Rule], *,
 def write(model: nn.Module, table: dict[str, Rule]) -> dict[str, Tensor]:
     """The inverse of `read`: contiguous tensors under their names."""
     out: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in model.state_dict().items():
         keys, transposed = resolve(name, table)
         value = parameter.detach()
         if len(keys) > 1:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .kernels.attention import attention
 from .mask import Mask, dense
 
 
@@ -56,8 +57,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None =
 
 def exact(q: Tensor, k: Tensor, v: Tensor, look: Look, scale: float) -> Tensor:
     """The Numba kernel: float32 on a CPU, the same bits whatever the padding and the batch."""
-    from .kernels.attention import attention
-
     b, n, length, width = q.shape
     groups = k.shape[1]
     out = torch.empty(b, groups, n // groups * length, width)

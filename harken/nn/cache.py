@@ -2,7 +2,7 @@
 
 Every row has its own length: prompts of different length share a batch without gaps, and a row's keys lie at 0..length-1.
 
-B batch · L new tokens · G key/value heads · K head width · M room for keys
+B batch · L new tokens · G key/value heads · K head width · M room for tokens
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ from torch import Tensor
 from ..base.errors import InputError
 
 
-class KeyValueCache:
-    """Keys and values of every layer. `lengths` (B,) int64 on the CPU: tokens held for each row.
+class Cache:
+    """What every cache keeps: the room for tokens in a row, and `lengths` (B,) int64 on the CPU, the tokens each row holds.
 
-    Keys lie transposed (B, G, K, M + 1), as the exact kernel reads them; the last slot takes what padding writes.
+    A call opens the cache for its new tokens, writes, and closes it; what was written beyond a length is never read.
     """
 
-    def __init__(self, layers: int, batch: int, groups: int, width: int, size: int, like: Tensor):
+    def __init__(self, batch: int, size: int):
         self.size = size
         self.lengths = torch.zeros(batch, dtype=torch.int64)
-        self.keys = [like.new_zeros(batch, groups, width, size + 1) for _ in range(layers)]
-        self.values = [like.new_zeros(batch, groups, size + 1, width) for _ in range(layers)]
-        self._slots: Tensor | None = None  # (B, L) where this call's tokens go, while a call is under way
-        self._first: int | None = None  # the same as one slice, when every row has the same length
         self._counts = self.lengths
 
     @property
@@ -36,17 +32,58 @@ class KeyValueCache:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return sum(t.nbytes for t in (*self.keys, *self.values))
+        return self.lengths.nbytes
 
     def open(self, new: int, counts: Tensor | None) -> Tensor:
-        """Begin a call with `new` tokens a row, of which `counts` (B,) are real (None: all). Returns positions (B, L)."""
+        """Begin a call with `new` tokens a row, of which `counts` (B,) are real (None: all). Returns positions (B, L) on the CPU."""
         self._counts = torch.full_like(self.lengths, new) if counts is None else counts.to(self.lengths)
         if not 0 <= int(self._counts.min()) <= int(self._counts.max()) <= new:
             raise InputError(f"the lengths of new tokens must lie within 0 to {new}, the width of the batch: {self._counts.tolist()}")
         longest = int((self.lengths + self._counts).max())
         if longest > self.size:
             raise InputError(f"the cache has room for {self.size} tokens a row and {longest} are needed: begin() with a greater length")
-        positions = self.lengths[:, None] + torch.arange(new)
+        return self.lengths[:, None] + torch.arange(new)
+
+    def close(self) -> None:
+        """End the call: the real tokens count from now on."""
+        self.lengths = self.lengths + self._counts
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order; a row may be taken more than once (samples, beams)."""
+        self.lengths = self.lengths[rows.cpu()]
+
+    def snapshot(self) -> Tensor:
+        """What `restore` needs to forget everything that comes after now."""
+        return self.lengths.clone()
+
+    def restore(self, snapshot: Tensor) -> None:
+        """Go back to a snapshot."""
+        self.lengths = snapshot.clone()
+
+    def trim(self, lengths: Tensor) -> None:
+        """Forget all but the first `lengths` (B,) tokens of each row."""
+        self.lengths = torch.minimum(self.lengths, lengths.cpu())
+
+
+class KeyValueCache(Cache):
+    """Keys and values of every layer. Keys lie transposed (B, G, K, M + 1), as the exact kernel reads them; the last slot takes what
+    padding writes."""
+
+    def __init__(self, layers: int, batch: int, groups: int, width: int, size: int, like: Tensor):
+        super().__init__(batch, size)
+        self.keys = [like.new_zeros(batch, groups, width, size + 1) for _ in range(layers)]
+        self.values = [like.new_zeros(batch, groups, size + 1, width) for _ in range(layers)]
+        self._slots: Tensor | None = None  # (B, L) where this call's tokens go, while a call is under way
+        self._first: int | None = None  # the same as one slice, when every row has the same length
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(t.nbytes for t in (*self.keys, *self.values))
+
+    def open(self, new: int, counts: Tensor | None) -> Tensor:
+        """As every cache; positions (B, L) come on the device of the keys."""
+        positions = super().open(new, counts)
         even = counts is None and bool((self.lengths == self.lengths[0]).all())
         self._first = int(self.lengths[0]) if even else None
         real = torch.arange(new) < self._counts[:, None]
@@ -65,25 +102,39 @@ class KeyValueCache:
             values[rows, :, self._slots] = v.transpose(1, 2)
         return keys.mT, values
 
-    def close(self) -> None:
-        """End the call: the real tokens count from now on."""
-        self.lengths = self.lengths + self._counts
-
     def select(self, rows: Tensor) -> None:
-        """Keep these rows, in this order; a row may be taken more than once (samples, beams)."""
-        self.lengths = self.lengths[rows.cpu()]
+        """Keep these rows, in this order."""
+        super().select(rows)
         place = rows.to(self.keys[0].device)
         self.keys = [t[place] for t in self.keys]
         self.values = [t[place] for t in self.values]
 
-    def snapshot(self) -> Tensor:
-        """What `restore` needs to forget everything that comes after now."""
-        return self.lengths.clone()
 
-    def restore(self, snapshot: Tensor) -> None:
-        """Go back to a snapshot: what was written since lies beyond the lengths and will be written over."""
-        self.lengths = snapshot.clone()
+class HistoryCache(Cache):
+    """The token ids themselves, for models that look back a few tokens: n-grams, the bigram, Bengio's MLP, cosine attention."""
 
-    def trim(self, lengths: Tensor) -> None:
-        """Forget all but the first `lengths` (B,) tokens of each row."""
-        self.lengths = torch.minimum(self.lengths, lengths.cpu())
+    def __init__(self, batch: int, size: int):
+        super().__init__(batch, size)
+        self.ids = torch.zeros(batch, size + 1, dtype=torch.int64)  # the last slot takes what padding writes
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.ids.nbytes
+
+    def append(self, ids: Tensor) -> None:
+        """Hold the new ids (B, L) of the open call."""
+        new = torch.arange(ids.shape[1])
+        slots = torch.where(new < self._counts[:, None], self.lengths[:, None] + new, self.size)
+        self.ids[torch.arange(len(ids))[:, None], slots] = ids.cpu()
+
+    def before(self, new: int, n: int, fill: int) -> Tensor:
+        """(B, L, n): for each new token of the open call the `n` ids up to and including it, oldest first; `fill` where there is none."""
+        places = self.lengths[:, None, None] + torch.arange(new)[None, :, None] + torch.arange(1 - n, 1)  # (B, L, n)
+        found = self.ids[torch.arange(len(self.ids))[:, None, None], places.clamp(0, self.size)]
+        return torch.where(places >= 0, found, fill)
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order."""
+        super().select(rows)
+        self.ids = self.ids[rows.cpu()]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
+from .kernels import product
 
 ACTIVATIONS = {
     "none": lambda x: x,
@@ -40,7 +42,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.register_buffer("packed", None, persistent=False)
-        self._padded_bias = torch.empty(0)
+        self._arrays: tuple[np.ndarray, np.ndarray] | None = None  # packed weight and padded bias, as the kernel takes them
         bound = 1 / math.sqrt(inputs)
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -64,23 +66,20 @@ class Linear(nn.Module):
     @torch.inference_mode(False)  # a parameter made of an inference tensor could not learn any more
     def pack(self) -> None:
         """Replace the parameter's memory by the kernel's layout (float32 on a CPU only)."""
-        from .kernels import product
-
         if self.packed is None:
-            self.packed = torch.from_numpy(product.pack(self.weight.detach().numpy()))
-            self._padded_bias = torch.zeros(self.packed.shape[0] * self.packed.shape[2])
+            packed = product.pack(self.weight.detach().numpy())
+            bias = np.zeros(packed.shape[0] * packed.shape[2], np.float32)
             if self.bias is not None:
-                self._padded_bias[: self.outputs] = self.bias.detach()
+                bias[: self.outputs] = self.bias.detach().numpy()
+            self.packed, self._arrays = torch.from_numpy(packed), (packed, bias)
             self.weight.data = torch.empty(0)
 
     @torch.inference_mode(False)
     def unpack(self) -> None:
         """Give the parameter, the very same object, its (N, K) values back."""
-        from .kernels import product
-
         if self.packed is not None:
             self.weight.data = torch.from_numpy(product.unpack(self.packed.numpy(), self.outputs))
-            self.packed, self._padded_bias = None, torch.empty(0)
+            self.packed = self._arrays = None
 
     def extra_repr(self) -> str:
         return f"{self.inputs} -> {self.outputs}" + (f" = {' + '.join(map(str, self.widths))}" if len(self.widths) > 1 else "")
@@ -88,11 +87,10 @@ class Linear(nn.Module):
 
 def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
     """x (..., K) -> act(x Wᵀ + b) (..., N): the packed kernel when the layer is packed, else torch (its slow twin)."""
-    if layer.packed is None:
+    if layer._arrays is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
-    from .kernels import product
-
     rows = x.reshape(-1, layer.inputs).contiguous()
     y = torch.empty(rows.shape[0], layer.outputs)
-    product.product(layer.packed.numpy(), rows.numpy(), layer._padded_bias.numpy(), NUMBERS[act], y.numpy())
+    weight, bias = layer._arrays
+    product.product(weight, rows.numpy(), bias, NUMBERS[act], y.numpy())
     return y.view(*x.shape[:-1], layer.outputs)

@@ -9,6 +9,7 @@ B batch · L tokens · D width · V vocabulary
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +20,9 @@ from torch import Tensor, nn
 from ..base.errors import InputError
 from .attend import Look
 from .attention import SelfAttention
-from .cache import KeyValueCache
+from .cache import Cache, KeyValueCache
 from .call import Call
+from .kernels.exact import match_threads
 from .linear import Linear, linear
 from .mask import Mask
 from .position import Rotary
@@ -37,13 +39,22 @@ class Model(nn.Module):
     context: int  # tokens it can read at once
     packed = False
 
-    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> KeyValueCache:
+    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
         """An empty cache with room for `length` tokens in each of `batch` rows."""
         raise NotImplementedError
 
     def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
-        """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first."""
-        raise NotImplementedError
+        """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first.
+
+        The last token is only predicted, not read, so a row may have one token more than the context.
+        """
+        if ids.shape[1] < 2:
+            return torch.zeros(ids.shape, device=ids.device)
+        read = (
+            Mask() if mask is None else dataclasses.replace(mask, lengths=None if mask.lengths is None else (mask.lengths - 1).clamp(min=1))
+        )
+        known = F.log_softmax(self(ids[:, :-1], read).float(), -1).gather(-1, ids[:, 1:, None])[..., 0]  # (B, L-1)
+        return F.pad(known, (1, 0))
 
     def __call__(self, *args, **kwargs):
         if not self.packed:
@@ -54,17 +65,14 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are, packed or not."""
-        first = next(iter(self._linears()))
-        return (first.weight if first.packed is None else first.packed).device
+        held = (t for part in self.modules() for t in (*part._buffers.values(), *part._parameters.values()) if t is not None and t.numel())
+        return next((t.device for t in held), torch.device("cpu"))
 
     def pack(self) -> None:
         """Make ready to answer: packed weights replace the parameters (float32 on a CPU; elsewhere nothing changes)."""
         self.eval()
-        first = next(iter(self._linears())).weight
-        if self.packed or first.device.type != "cpu" or first.dtype != torch.float32:
+        if self.packed or any(part.weight.device.type != "cpu" or part.weight.dtype != torch.float32 for part in self._linears()):
             return
-        from .kernels.exact import match_threads
-
         match_threads()
         for layer in self._linears():
             layer.pack()
@@ -145,12 +153,6 @@ class Decoder(Model):
             hidden = hidden[torch.arange(ids.shape[0], device=ids.device), ends.to(ids.device) - 1]  # (B, D)
         logits = linear(hidden, self.head or self.stack.embed.tokens)
         return logits[0] if packed_row else logits
-
-    def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
-        """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first."""
-        logits = self(ids, mask)
-        known = F.log_softmax(logits[:, :-1].float(), -1).gather(-1, ids[:, 1:, None])[..., 0]  # (B, L-1)
-        return F.pad(known, (1, 0))
 
     def _longest(self, ids: Tensor, mask: Mask, cache: KeyValueCache | None) -> int:
         """Tokens in the longest sequence once `ids` are read. InputError when they do not fit the mask, the cache or the model."""
