@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .checkpoint.load import load
     from .checkpoint.save import save
+    from .commands.compare import compare
     from .commands.demo import demo
     from .commands.eval import evaluate
     from .commands.generate import generate, stream
@@ -29,6 +30,7 @@ __all__ = [
     "Generated",
     "Mask",
     "__version__",
+    "compare",
     "demo",
     "evaluate",
     "generate",
@@ -49,6 +51,7 @@ _HOMES = {
     "score": "harken.measure.score:score",
     "evaluate": "harken.commands.eval:evaluate",
     "info": "harken.commands.info:info",
+    "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "load": "harken.checkpoint.load:load",
     "save": "harken.checkpoint.save:save",

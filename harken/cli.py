@@ -30,6 +30,7 @@ COMMANDS = {
     "generate": "harken.commands.generate",
     "next": "harken.commands.next",
     "eval": "harken.commands.eval",
+    "compare": "harken.commands.compare",
     "info": "harken.commands.info",
 }
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

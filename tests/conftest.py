@@ -18,10 +18,14 @@ hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True)
-def _threads(request: pytest.FixtureRequest) -> None:
-    """One torch thread, two for a test marked `serial`; a test that never imports torch stays without it."""
+def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One torch thread, two for a test marked `serial`, where kernels then take both for small work too, so that both ways meet in one
+    test; a test that never imports torch stays without it."""
+    serial = request.node.get_closest_marker("serial") is not None
     if torch := sys.modules.get("torch"):
-        torch.set_num_threads(2 if request.node.get_closest_marker("serial") else 1)
+        torch.set_num_threads(2 if serial else 1)
+    if serial and (kernels := sys.modules.get("harken.nn.kernels.exact")):
+        monkeypatch.setattr(kernels, "ALONE", 3_000)
 
 
 @pytest.fixture(scope="session")

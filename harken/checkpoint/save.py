@@ -28,7 +28,7 @@ def save(model: Model, tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> 
 def save_setting(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
     """All but the weights."""
     config = model.config.write()
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    dtype = next((str(p.dtype).removeprefix("torch.") for p in model.parameters()), "float32")
     write_json(folder / "config.json", config | {k: dtype for k in ("dtype", "torch_dtype") if k in config})  # what is in the file now
     ends = {k: getattr(model.config, k) for k in ("bos_token_id", "eos_token_id", "pad_token_id") if getattr(model.config, k) is not None}
     write_json(folder / "generation_config.json", {**ends, "do_sample": True})

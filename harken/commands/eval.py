@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ class EvalOptions:
 class Evaluation:
     """`loss`: nats per token, the end of each text included · `bits_per_byte`: comparable between tokenizers.
 
-    `ledger`: what was read, cut and unknown."""
+    `metrics`: how many examples also occur in the training text, and the loss without them · `ledger`: what was read, cut and unknown."""
 
     task: str
     examples: int
@@ -37,7 +37,7 @@ class Evaluation:
     loss: float
     perplexity: float
     bits_per_byte: float
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=dict)
     ledger: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
@@ -47,25 +47,44 @@ def evaluate(options: EvalOptions) -> Evaluation:
     from ..checkpoint.load import opened
     from ..data.ledger import Ledger
     from ..data.read import read
-    from ..measure.loss import measure
+    from ..fit.seen import seen
+    from ..measure.loss import Measured, measure
     from ..objectives.causal import spans
 
     model, tokenizer = opened(options.model)
+    model.pack()
     corpus = read(options.data, examples=options.examples or trained_on(options.model), column=options.column)
     ledger = Ledger()
     ledger.merge(corpus.ledger)
-    source = spans(corpus, tokenizer, model.context, ledger)
-    model.pack()
-    found = measure(model, source, pad=tokenizer.pad_id or 0)
-    return Evaluation(
-        "causal", len(corpus.texts), found.tokens, found.loss, found.perplexity, found.bits_per_byte(corpus.bytes()), {}, ledger.to_json()
-    )
+
+    def measured(texts: list[str]) -> Measured:
+        return measure(model, spans(replace(corpus, texts=texts), tokenizer, model.span, ledger), pad=tokenizer.pad_id or 0)
+
+    known = seen(corpus, Path(options.model)) if isinstance(options.model, str | Path) else None
+    metrics: dict[str, float | None] = {}
+    if known is None or not known.any():
+        found = measured(corpus.texts)
+    else:
+        fresh, old = ([text for text, k in zip(corpus.texts, known, strict=True) if k == side] for side in (False, True))
+        parts = [measured(texts) for texts in (fresh, old) if texts]
+        found = Measured(sum(part.nats for part in parts), sum(part.tokens for part in parts))
+        metrics["loss_unseen"] = parts[0].loss if fresh else None
+    if known is not None:
+        metrics["seen_in_training"] = int(known.sum())
+    bits = found.bits_per_byte(corpus.bytes())
+    return Evaluation("causal", len(corpus.texts), found.tokens, found.loss, found.perplexity, bits, metrics, ledger.to_json())
 
 
 def trained_on(model: Any) -> Literal["lines", "running"] | None:
     """How the run read its own text, where `model` is the folder of one."""
     path = Path(model) / "harken.json" if isinstance(model, str | Path) else None
     return read_json(path).get("data", {}).get("kind") if path is not None and path.is_file() else None
+
+
+def without(found: Evaluation) -> str:
+    """The loss on what is new, in words."""
+    loss = found.metrics.get("loss_unseen")
+    return f"; loss without them {loss:.4f}" if loss is not None else ": nothing here is new to the model"
 
 
 @evaluate.show
@@ -78,6 +97,8 @@ def show(found: Evaluation, options: EvalOptions) -> None:
     print(f"loss           {found.loss:.4f} nats per token (perplexity {found.perplexity:.2f})")
     print(f"bits per byte  {found.bits_per_byte:.4f}")
     print(f"measured on    {found.tokens:,} tokens of {found.examples:,} texts")
+    if known := found.metrics.get("seen_in_training"):
+        print(f"not new        {known:,} of the {found.examples:,} examples also occur in the training text{without(found)}")
     unknown = found.ledger.get("tokens", {}).get("unknown", 0)
     cut = found.ledger.get("tokens", {}).get("texts cut into windows", 0)
     if unknown:

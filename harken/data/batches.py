@@ -1,4 +1,4 @@
-"""Rows of token ids, batched by length, in an order that is a function of (seed, epoch, place) and nothing else.
+"""Rows of token ids, batched, in an order that is a function of (seed, epoch, place) and nothing else.
 
 B rows · L tokens
 """
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_POOL = 50
-"""Batches sorted by length together: enough to pad little, few enough to keep the order random."""
+_OVERHEAD = 400
+"""Padded tokens that cost as much time as reading a batch in one more part (measured with small models on a CPU)."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,31 @@ class Batches:
         return self._order[place]
 
     def order(self, epoch: int) -> list[np.ndarray]:
-        """Every batch of an epoch: rows shuffled, sorted by length within pools, cut, and the batches shuffled."""
+        """Every batch of an epoch: rows shuffled and cut. Batches of equal length would pad less, but they learn worse: measured on
+        names, 0.03 nats per character behind at the same number of steps."""
         rng = np.random.default_rng((self.seed, epoch))
         rows = self.source.rows(rng)
         rows = rows[rng.permutation(len(rows))]
-        batches = []
-        for at in range(0, len(rows), self.size * _POOL):
-            pool = rows[at : at + self.size * _POOL]
-            pool = pool[np.argsort(pool[:, 0] - pool[:, 1], kind="stable")]
-            batches += [pool[i : i + self.size] for i in range(0, len(pool), self.size)]
-        return [batches[i] for i in rng.permutation(len(batches))]
+        return [longest_first(rows[i : i + self.size]) for i in range(0, len(rows), self.size)]
+
+
+def longest_first(rows: np.ndarray) -> np.ndarray:
+    """Rows (n, 2) by falling length."""
+    return rows[np.argsort(rows[:, 0] - rows[:, 1], kind="stable")]
+
+
+def parts(rows: np.ndarray, least: int = 1) -> list[np.ndarray]:
+    """Rows (B, 2), longest first, in at least `least` parts of similar length, more where that saves more padding than a part costs."""
+    counts = range(min(least, len(rows)), min(max(least, 4), len(rows)) + 1)
+    lengths = rows[:, 1] - rows[:, 0]
+
+    def cost(n: int) -> int:
+        return sum(len(part) * int(part[0]) for part in np.array_split(lengths, n)) + n * _OVERHEAD
+
+    return np.array_split(rows, min(counts, key=cost))
 
 
 def in_order(spans: Spans, size: int) -> list[np.ndarray]:
     """Batches of all rows, longest first, for measuring."""
-    rows = spans.rows()
-    rows = rows[np.argsort(rows[:, 0] - rows[:, 1], kind="stable")]
+    rows = longest_first(spans.rows())
     return [rows[i : i + size] for i in range(0, len(rows), size)]

@@ -41,12 +41,13 @@ def split(corpus: Corpus, share: float | None = None) -> tuple[Corpus, Corpus]:
     return replace(corpus, texts=train, ledger=ledger), replace(corpus, texts=valid, ledger=ledger, notes=[])
 
 
-def _hash(text: str) -> int:
+def fingerprint(text: str) -> int:
+    """64 bits of a text's BLAKE2 hash."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def _by_hash(texts: list[str], share: float) -> tuple[list[str], list[str]]:
-    hashes = [_hash(text) for text in texts]
+    hashes = [fingerprint(text) for text in texts]
     distinct = set(hashes)
     chosen = {value for value in distinct if value % _BUCKETS < share * _BUCKETS}
     if len(distinct) < 2:

@@ -18,6 +18,7 @@ class Config:
 
     model_type: ClassVar[str]
     architecture: ClassVar[str]  # the class Hugging Face opens such a folder with
+    rate: ClassVar[float] = 1.0  # the learning rate it takes, as a multiple of that of a Transformer of the same width
 
     vocab_size: int
     initializer_range: float = 0.02
@@ -25,6 +26,11 @@ class Config:
     eos_token_id: int | list[int] | None = None
     pad_token_id: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def sized(cls, width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> Self:
+        """A config of the asked size, for training from scratch."""
+        raise NotImplementedError
 
     @classmethod
     def read(cls, values: dict[str, Any]) -> Self:

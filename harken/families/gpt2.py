@@ -44,6 +44,20 @@ class GPT2Config(Config):
     tie_word_embeddings: bool = True
 
     @classmethod
+    def sized(cls, width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> Self:
+        """A config of the asked size, for training from scratch."""
+        return cls(
+            vocab_size=vocab,
+            n_positions=context,
+            n_embd=width,
+            n_layer=layers,
+            n_head=heads,
+            resid_pdrop=dropout,
+            embd_pdrop=dropout,
+            attn_pdrop=dropout,
+        )
+
+    @classmethod
     def read(cls, values: dict[str, Any]) -> Self:
         """Refuses the variants that this file does not build, rather than answer wrongly."""
         for key, usual in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False), ("add_cross_attention", False)):
@@ -83,17 +97,4 @@ def names(c: GPT2Config) -> dict[str, Rule]:
 
 
 IGNORE = (r"attn\.(masked_)?bias$", r"^lm_head\.weight$")  # a tied head may be on disk twice
-
-
-def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> GPT2Config:
-    """A config of the asked size, for training from scratch."""
-    return GPT2Config(
-        vocab_size=vocab,
-        n_positions=context,
-        n_embd=width,
-        n_layer=layers,
-        n_head=heads,
-        resid_pdrop=dropout,
-        embd_pdrop=dropout,
-        attn_pdrop=dropout,
-    )
+LEARNS = "gradients"

@@ -43,6 +43,21 @@ class LlamaConfig(Config):
     tie_word_embeddings: bool = False
 
     @classmethod
+    def sized(cls, width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> Self:
+        """A config of the asked size, for training from scratch: grouped queries, tied head, a feed-forward of 8/3 the width."""
+        return cls(
+            vocab_size=vocab,
+            hidden_size=width,
+            intermediate_size=-(-width * 8 // 3 // 32) * 32,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=heads // 2 if heads % 2 == 0 and heads > 2 else heads,
+            max_position_embeddings=context,
+            attention_dropout=dropout,
+            tie_word_embeddings=True,
+        )
+
+    @classmethod
     def read(cls, values: dict[str, Any]) -> Self:
         """Also reads `rope_parameters`, the newer spelling of `rope_theta`; scaled rotary positions are refused, not guessed."""
         values = dict(values)
@@ -93,18 +108,4 @@ def names(c: LlamaConfig) -> dict[str, Rule]:
 
 
 IGNORE = (r"rotary_emb\.inv_freq$", r"^lm_head\.weight$")  # a tied head may be on disk twice
-
-
-def sized(width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> LlamaConfig:
-    """A config of the asked size, for training from scratch: grouped queries, tied head, a feed-forward of 8/3 the width."""
-    return LlamaConfig(
-        vocab_size=vocab,
-        hidden_size=width,
-        intermediate_size=-(-width * 8 // 3 // 32) * 32,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads // 2 if heads % 2 == 0 and heads > 2 else heads,
-        max_position_embeddings=context,
-        attention_dropout=dropout,
-        tie_word_embeddings=True,
-    )
+LEARNS = "gradients"

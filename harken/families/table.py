@@ -15,11 +15,22 @@ from ..nn.linear import Linear
 from ..nn.models import Model
 from .config import Config
 
-FAMILIES = {"gpt2": "harken.families.gpt2", "llama": "harken.families.llama"}
+FAMILIES = {
+    "bigram": "harken.families.bigram",
+    "mlp": "harken.families.mlp",
+    "rnn": "harken.families.recurrent",
+    "gru": "harken.families.recurrent",
+    "lstm": "harken.families.recurrent",
+    "cosine": "harken.families.cosine",
+    "gpt2": "harken.families.gpt2",
+    "llama": "harken.families.llama",
+    "ngram": "harken.families.ngram",
+    "mixture": "harken.families.mixture",
+}
 
 
 def family(model_type: str) -> ModuleType:
-    """The family's module: `build`, `names`, `IGNORE`, `sized` and one Config. InputError when it is not known."""
+    """The family's module: `build`, `names`, `IGNORE`, `LEARNS` and its Config. InputError when it is not known."""
     if model_type not in FAMILIES:
         raise InputError(f"model family {model_type!r} is not known{did_you_mean(model_type, FAMILIES)}")
     return importlib.import_module(FAMILIES[model_type])
@@ -59,3 +70,4 @@ def initialise(model: Model, std: float) -> None:
         if isinstance(part, Linear | nn.Embedding):
             residual = name.endswith((".out", ".down"))
             nn.init.normal_(part.weight, 0.0, std / (2 * layers) ** 0.5 if residual else std)
+    model.initialise()

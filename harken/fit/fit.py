@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..base.errors import Interrupted, RunError
-from ..data.batches import Batches, Spans
+from ..data.batches import Batches, Spans, parts
 from ..measure.loss import measure
 from ..nn.models import Model
 from ..objectives.causal import batch_loss
@@ -44,14 +44,19 @@ def fit(
     progress = load_state(run.state, model, optimizer, batches) if run.state.is_file() else Progress()
     run.cut(progress.lines)
     saver = Saver(run, plan, progress.seconds)
+    whole = plan.steps if plan.minutes is None else plan.minutes * 60
     model.train()
-    with Stop() as stop, Bar(plan.steps, progress) as bar:
+    with Stop() as stop, Bar(plan, progress) as bar:
         while True:
-            if (progress.step % plan.eval_every == 0 or progress.step == plan.steps) and progress.evaluated != progress.step:
-                evaluate(model, valid, plan, run, progress, pad, keep)
-            if progress.step == plan.steps:
+            where = progress.step if plan.minutes is None else saver.elapsed()
+            over = where >= whole
+            if (where >= progress.due or over) and progress.evaluated != progress.step:
+                evaluate(model, valid, plan, run, progress, pad, keep, saver.elapsed())
+                cost = 0.0 if plan.minutes is None else saver.elapsed() - where  # measuring must not eat the time to learn
+                progress.due = where + cost + max(plan.eval_every, 5 * cost)
+            if over:
                 break
-            factor = rate(progress.step, plan.steps, plan.warmup_steps, plan.schedule)
+            factor = rate(where, whole, plan.warmup, plan.schedule)
             nats, tokens, norm = learn(model, optimizer, train, batches.next(), plan, pad, factor, progress.step)
             progress.step += 1
             progress.tokens += tokens
@@ -59,11 +64,11 @@ def fit(
             progress.since += tokens
             if progress.step % plan.log_every == 0 or progress.step == plan.steps:
                 log(run, progress, norm, plan.learning_rate * factor, saver.elapsed())
-            bar.update(progress, nats / tokens)
+            bar.update(progress, nats / tokens, where / whole)
             if stop.asked or saver.due():
                 saver.save(progress, model, optimizer, batches)
             if stop.asked:
-                raise Interrupted(f"stopped by {stop.asked.name} at step {progress.step:,} of {plan.steps:,}; everything is saved")
+                raise Interrupted(f"stopped by {stop.asked.name} at step {progress.step:,}; everything is saved")
     saver.save(progress, model, optimizer, batches)
     return progress
 
@@ -77,7 +82,7 @@ def learn(
     """
     device = model.device.type
     tokens, nats = int((rows[:, 1] - rows[:, 0]).sum()), 0.0
-    for part in np.array_split(rows, min(plan.accumulate, len(rows))):
+    for part in parts(rows, plan.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=plan.dtype == "bfloat16"):
             loss = batch_loss(model, train, part, pad)
         (loss.total / tokens).backward()
@@ -90,7 +95,14 @@ def learn(
 
 
 def evaluate(
-    model: Model, valid: Spans | None, plan: Plan, run: RunFolder, progress: Progress, pad: int, keep: Callable[[Progress], None]
+    model: Model,
+    valid: Spans | None,
+    plan: Plan,
+    run: RunFolder,
+    progress: Progress,
+    pad: int,
+    keep: Callable[[Progress], None],
+    seconds: float,
 ) -> None:
     """Measure the model on held-out text (without any, the newest counts as the best) and keep it when it is the best so far."""
     better = True
@@ -98,7 +110,8 @@ def evaluate(
         found = measure(model, valid, pad=pad, batch_size=max(plan.batch_size, 16), most_tokens=plan.eval_tokens)
         progress.valid = found.loss
         better = progress.best is None or found.loss < progress.best
-        write(run, progress, {"step": progress.step, "valid_loss": found.loss, "valid_tokens": found.tokens})
+        line = {"step": progress.step, "valid_loss": found.loss, "valid_tokens": found.tokens}
+        write(run, progress, {**line, "seconds": round(seconds, 3)})
     progress.evaluated = progress.step
     if better:
         progress.best, progress.best_step = progress.valid, progress.step

@@ -29,6 +29,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; torch would emulate it elsewhere, slowly."""
+    return any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+
+
 class RunFolder:
     """Paths, the record (harken.json) and the journal of one run."""
 

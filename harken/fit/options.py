@@ -14,7 +14,7 @@ class TrainOptions:
     """Train a model on a text: one example a line, running text, or JSON lines. What is not given is chosen from data and budget."""
 
     data: str | None = argument(None, "text or .jsonl file, or - for standard input; with --resume it may be left out")
-    model: str | None = option(None, "family to train from scratch: llama (the default) or gpt2")
+    model: str | None = option(None, "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt2, llama (the default) or mixture")
     out: str | None = option(None, "folder of the run (default: runs/DATA-MODEL)", short="-o")
     resume: bool = option(False, "go on with the run in --out, exactly where its last saved state is")
     overwrite: bool = option(False, "replace the run in --out")
@@ -28,13 +28,17 @@ class TrainOptions:
     vocab_size: int | None = option(None, "tokens of a BPE tokenizer", min=259)
     steps: int | None = option(None, "optimizer steps (default: 2000)", min=1)
     epochs: float | None = option(None, "passes over the data, instead of --steps", above=0)
+    minutes: float | None = option(None, "time to train, instead of --steps: the schedule is laid over it", above=0)
     context: int | None = option(None, "tokens the model can read at once", min=2)
     width: int | None = option(None, "size of a hidden state", min=2)
     layers: int | None = option(None, "blocks", min=1)
     heads: int | None = option(None, "attention heads", min=1)
+    order: int | None = option(None, "of an n-gram model (default: the best on a part of the training text)", min=0)
+    smoothing: Literal["kneser_ney", "witten_bell", "add_k"] = option("kneser_ney", "what an n-gram model gives to what it never saw")
+    parts: str = option("llama,ngram", "the two models a mixture weighs: a neural one and a counting one")
     dropout: float = option(0.0, "share of values dropped while training", min=0, max=0.9)
     batch_size: int | None = option(None, "rows of text a step learns from", min=1)
-    accumulate: int = option(1, "parts a batch is read in, to save memory; the gradient is the same", min=1)
+    accumulate: int = option(1, "parts a batch is read in at least, to save memory; the gradient is the same", min=1)
     learning_rate: float | None = option(None, "peak learning rate", above=0)
     optimizer: Literal["muon", "adamw"] = option("muon", "how weights are moved")
     schedule: Literal["cosine", "linear", "constant"] = option("linear", "how the learning rate falls after the warm-up")
@@ -48,8 +52,8 @@ class TrainOptions:
     json: bool = option(False, "print the result as one JSON object")
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.epochs is not None:
-            raise InputError("give --steps or --epochs, not both")
+        if sum(value is not None for value in (self.steps, self.epochs, self.minutes)) > 1:
+            raise InputError("give one of --steps, --epochs and --minutes")
         if self.resume and self.overwrite:
             raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
         if self.resume and self.out is None:

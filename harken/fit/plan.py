@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ..base.errors import InputError
 from ..base.report import count
+from ..data.corpus import Corpus
+from ..text.tokenizer import Tokenizer
 from .options import TrainOptions
 
 DEFAULT_STEPS = 2_000
@@ -17,22 +19,22 @@ DEFAULT_STEPS = 2_000
 class Plan:
     """Every number of a run. Steps are optimizer steps; one step reads `batch_size` rows in `accumulate` parts."""
 
-    steps: int
+    steps: int  # 0 where `minutes` decides
+    minutes: float | None
     batch_size: int
     accumulate: int
-    context: int
-    learning_rate: float
     optimizer: str
     schedule: str
-    warmup_steps: int
+    warmup: float  # steps; seconds where `minutes` decides
     weight_decay: float
     clip: float
-    dtype: str
-    eval_every: int
+    eval_every: float  # steps; seconds where `minutes` decides
     eval_tokens: int
     log_every: int
     save_every: float  # seconds
     seed: int
+    learning_rate: float = 0.0  # this and the next follow from the size, which follows from the rest
+    dtype: str = "float32"
 
     def write(self) -> dict:
         """As JSON."""
@@ -52,43 +54,51 @@ LADDER = (
     (0, Size(32, 2, 2)),
     (2e5, Size(64, 4, 4)),
     (4e6, Size(128, 4, 4)),
-    (12e6, Size(192, 6, 6)),
-    (40e6, Size(256, 6, 8)),
-    (120e6, Size(384, 8, 12)),
+    (3e7, Size(192, 6, 6)),
+    (1e8, Size(256, 6, 8)),
+    (4e8, Size(384, 8, 12)),
 )
-"""Tokens a run can learn from -> size. Measured on two cores at budgets of 20 s to 10 min: larger ones learn too slowly to be done."""
+"""Tokens a run can learn from -> size. Measured on two cores at budgets of 20 s to 10 min: larger models learn less in the time."""
+SPEED = 30_000
+"""Tokens a second that a model of the smaller sizes learns from on two cores: a guess, to choose the size by when time is the budget."""
+BF16_WIDTH = 128
+"""Narrower models are not faster in bfloat16 (measured: 0.9 times at 64, 1.6 at 128, 2.6 at 512)."""
 
 
-def choose_context(options: TrainOptions, longest: int, running: bool) -> int:
+def choose_context(options: TrainOptions, train: Corpus, tokenizer: Tokenizer) -> int:
     """Tokens a row may have: the longest example and its end, up to 256; 128 for running text."""
     if options.context is not None:
         return options.context
-    return 128 if running else min(256, max(16, -(-(longest + 2) // 16) * 16))
+    if train.kind == "running":
+        return 128
+    longest = max(map(len, tokenizer.encode_many(train.texts)))
+    return min(256, max(16, -(-(longest + 2) // 16) * 16))
 
 
 def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:
     """`targets` and `rows`: tokens to predict and rows in one epoch. InputError when the request cannot be met."""
     mean = targets / rows
-    batch = options.batch_size or 2 ** round(math.log2(min(max(1_500 / mean, 4), 256)))
+    together = min(max(3 * math.sqrt(targets), 256), 4_096)  # tokens a step: larger data can use, and needs, steadier steps
+    batch = options.batch_size or 2 ** round(math.log2(min(max(together / mean, 1), 256)))
     batch = min(batch, rows)
     if options.accumulate > batch:
         raise InputError(f"--accumulate {options.accumulate} splits a batch of {batch} rows into more parts than it has rows")
     each = math.ceil(rows / batch)
     steps = options.steps or (math.ceil(options.epochs * each) if options.epochs else DEFAULT_STEPS)
+    steps = 0 if options.minutes else steps
+    whole = options.minutes * 60 if options.minutes else steps
     return Plan(
         steps=steps,
+        minutes=options.minutes,
         batch_size=batch,
         accumulate=options.accumulate,
-        context=options.context or 0,
-        learning_rate=options.learning_rate or 0.0,
         optimizer=options.optimizer,
         schedule=options.schedule,
-        warmup_steps=min(100, steps // 10) if options.warmup_steps is None else options.warmup_steps,
+        warmup=(whole * 0.05 if options.minutes else min(100, steps // 10)) if options.warmup_steps is None else options.warmup_steps,
         weight_decay=options.weight_decay,
         clip=options.clip,
-        dtype="float32" if options.dtype == "auto" else options.dtype,
-        eval_every=options.eval_every or max(1, math.ceil(steps / 10)),
-        eval_tokens=max(20_000, int(0.01 * steps * batch * mean)),
+        eval_every=options.eval_every or (whole / 10 if options.minutes else max(1, math.ceil(steps / 10))),
+        eval_tokens=max(20_000, int(0.01 * (steps * batch * mean or whole * SPEED))),
         log_every=max(1, steps // 200),
         save_every=options.save_every,
         seed=options.seed,
@@ -97,7 +107,8 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:
 
 def choose_size(options: TrainOptions, plan: Plan, *, targets: int, rows: int) -> Size:
     """The size that suits what the run can learn from: four passes over the data, or fewer if the budget ends before."""
-    learned = min(4 * targets, plan.steps * plan.batch_size * targets / rows)
+    budget = plan.minutes * 60 * SPEED if plan.minutes else plan.steps * plan.batch_size * targets / rows
+    learned = min(4 * targets, budget)
     found = next(size for least, size in reversed(LADDER) if learned >= least)
     width = options.width or found.width
     heads = options.heads or (found.heads if width % found.heads == 0 else 1)
@@ -111,12 +122,21 @@ def choose_rate(options: TrainOptions, width: int) -> float:
     return options.learning_rate or round(4e-3 * (64 / width) ** 0.5, 5)
 
 
-def describe(plan: Plan, size: Size, parameters: int, targets: int, rows: int) -> list[str]:
+def choose_dtype(options: TrainOptions, width: int, bf16: bool) -> str:
+    """bfloat16 products where the processor has them (`bf16`) and the model is wide enough to gain."""
+    if options.dtype != "auto":
+        return options.dtype
+    return "bfloat16" if bf16 and width >= BF16_WIDTH else "float32"
+
+
+def describe(plan: Plan, size: Size, context: int, parameters: int, targets: int, rows: int) -> list[str]:
     """The choice, in words."""
     each = math.ceil(rows / plan.batch_size)
+    long = f"{plan.minutes:g} minutes of steps" if plan.minutes else f"{plan.steps:,} steps"
+    passes = "" if plan.minutes else f"{plan.steps / each:.1f} passes over "
     parts = f" in {plan.accumulate} parts" if plan.accumulate > 1 else ""
     return [
-        f"model: {count(parameters)} parameters, width {size.width}, {size.layers} layers, {size.heads} heads, context {plan.context}",
-        f"plan: {plan.steps:,} steps of {plan.batch_size} rows{parts} ({plan.steps / each:.1f} passes over {count(targets)} tokens), "
+        f"model: {count(parameters)} parameters, width {size.width}, {size.layers} layers, {size.heads} heads, context {context}",
+        f"plan: {long} of {plan.batch_size} rows{parts} ({passes}{count(targets)} tokens), "
         f"{plan.optimizer} at {plan.learning_rate:g}, {plan.schedule} schedule, {plan.dtype}, seed {plan.seed}",
     ]

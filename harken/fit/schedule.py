@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 
-def rate(step: int, steps: int, warmup: int, kind: str, floor: float = 0.0) -> float:
-    """The factor on the peak learning rate at `step` (from 0) of `steps`.
+def rate(step: float, steps: float, warmup: float, kind: str, floor: float = 0.0) -> float:
+    """The factor on the peak learning rate at `step` (from 0) of `steps`, or at a second of all seconds.
 
     kind: "cosine" (https://arxiv.org/abs/1608.03983), "linear" or "constant".
     """

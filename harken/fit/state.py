@@ -29,6 +29,7 @@ class Progress:
     lines: int = 0
     seconds: float = 0.0
     evaluated: int = -1  # the last step whose model was measured
+    due: float = 0.0  # the step, or the second, when it is to be measured next
     best: float | None = None
     best_step: int = 0
     valid: float | None = None

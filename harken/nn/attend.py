@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .kernels.attention import attention
+from .kernels.exact import use_threads
 from .mask import Mask, dense
 
 
@@ -63,6 +64,7 @@ def exact(q: Tensor, k: Tensor, v: Tensor, look: Look, scale: float) -> Tensor:
     keys_first = k.mT.contiguous()  # (B, G, K, M): how a cache holds its keys, so no copy there
     start, stop = (t.expand(b, length).contiguous().numpy() for t in (look.start, look.stop) if t is not None)
     rows = q.contiguous().view(b, groups, -1, width)
+    use_threads(2 * q.numel() * look.keys)
     attention(rows.numpy(), keys_first.numpy(), v.contiguous().numpy(), start, stop, scale, out.numpy())
     return out.view(b, n, length, width)
 

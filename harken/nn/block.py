@@ -10,7 +10,6 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import SelfAttention
 from .call import Call
 from .mlp import MLP
 
@@ -18,7 +17,7 @@ from .mlp import MLP
 class Block(nn.Module):
     """x (B, L, D) -> (B, L, D)."""
 
-    def __init__(self, attn: SelfAttention, mlp: MLP, norm: Callable[[], nn.Module], *, dropout: float = 0.0):
+    def __init__(self, attn: nn.Module, mlp: MLP, norm: Callable[[], nn.Module], *, dropout: float = 0.0):
         super().__init__()
         self.attn_norm, self.attn = norm(), attn
         self.mlp_norm, self.mlp = norm(), mlp

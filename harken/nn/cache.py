@@ -7,6 +7,8 @@ B batch · L new tokens · G key/value heads · K head width · M room for token
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -52,11 +54,11 @@ class Cache:
         """Keep these rows, in this order; a row may be taken more than once (samples, beams)."""
         self.lengths = self.lengths[rows.cpu()]
 
-    def snapshot(self) -> Tensor:
+    def snapshot(self) -> Any:
         """What `restore` needs to forget everything that comes after now."""
         return self.lengths.clone()
 
-    def restore(self, snapshot: Tensor) -> None:
+    def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot."""
         self.lengths = snapshot.clone()
 
@@ -138,3 +140,38 @@ class HistoryCache(Cache):
         """Keep these rows, in this order."""
         super().select(rows)
         self.ids = self.ids[rows.cpu()]
+
+
+class StateCache(Cache):
+    """All that a recurrent model remembers: one state (S, B, H) a layer, of S vectors a row (two in an LSTM), whatever was read.
+
+    A state is replaced, never written into, so a snapshot costs nothing.
+    """
+
+    def __init__(self, layers: int, vectors: int, batch: int, hidden: int, size: int, like: Tensor):
+        super().__init__(batch, size)
+        self.states = [like.new_zeros(vectors, batch, hidden) for _ in range(layers)]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(t.nbytes for t in self.states)
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order."""
+        super().select(rows)
+        self.states = [t[:, rows.to(t.device)] for t in self.states]
+
+    def snapshot(self) -> tuple[Tensor, list[Tensor]]:
+        """Lengths and states as they are now."""
+        return self.lengths.clone(), list(self.states)
+
+    def restore(self, snapshot: tuple[Tensor, list[Tensor]]) -> None:
+        """Go back to a snapshot."""
+        lengths, states = snapshot
+        self.lengths, self.states = lengths.clone(), list(states)
+
+    def trim(self, lengths: Tensor) -> None:
+        """InputError, unless there is nothing to forget: the words are mixed into the state and cannot be taken out."""
+        if bool((lengths.cpu() < self.lengths).any()):
+            raise InputError("a recurrent state cannot forget its last tokens: restore a snapshot taken before they were read")

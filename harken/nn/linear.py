@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
+from .kernels import exact as kernels
 from .kernels import product
 
 ACTIVATIONS = {
@@ -23,6 +24,7 @@ ACTIVATIONS = {
     "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
     "silu": F.silu,
     "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
 }
 """Hugging Face's names; the order is the kernels' numbering."""
 NUMBERS = {name: number for number, name in enumerate(ACTIVATIONS)}
@@ -92,5 +94,15 @@ def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
     rows = x.reshape(-1, layer.inputs).contiguous()
     y = torch.empty(rows.shape[0], layer.outputs)
     weight, bias = layer._arrays
+    kernels.use_threads(weight.size * len(rows))
     product.product(weight, rows.numpy(), bias, NUMBERS[act], y.numpy())
     return y.view(*x.shape[:-1], layer.outputs)
+
+
+def activate(x: Tensor, act: str, exact: bool) -> Tensor:
+    """An activation outside a product: `exact` takes the kernel, whose bits do not depend on where a value stands (torch's do)."""
+    if not exact:
+        return ACTIVATIONS[act](x)
+    y = x.clone(memory_format=torch.contiguous_format)
+    kernels.activate(y.view(-1, y.shape[-1]).numpy(), 0, y.shape[-1], NUMBERS[act])
+    return y

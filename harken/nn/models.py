@@ -19,10 +19,8 @@ from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .attend import Look
-from .attention import SelfAttention
 from .cache import Cache, KeyValueCache
 from .call import Call
-from .kernels.exact import match_threads
 from .linear import Linear, linear
 from .mask import Mask
 from .position import Rotary
@@ -62,6 +60,15 @@ class Model(nn.Module):
         with torch.no_grad():  # a packed weight has no gradient: better none at all than some of them
             return super().__call__(*args, **kwargs)
 
+    def initialise(self) -> None:
+        """What fresh weights need beyond Normal(0, std) matrices and zero biases; called once those are drawn."""
+
+    @property
+    def span(self) -> int:
+        """Tokens of a row when a text is cut to learn from or to measure: the context, or the rows a model learned from that could read
+        on without end."""
+        return min(self.context, getattr(self.config, "context_length", self.context))
+
     @property
     def device(self) -> torch.device:
         """Where the weights are, packed or not."""
@@ -73,7 +80,6 @@ class Model(nn.Module):
         self.eval()
         if self.packed or any(part.weight.device.type != "cpu" or part.weight.dtype != torch.float32 for part in self._linears()):
             return
-        match_threads()
         for layer in self._linears():
             layer.pack()
         self.packed = True
@@ -122,7 +128,7 @@ class Decoder(Model):
         """An empty cache with room for `length` tokens in each of `batch` rows. A decoder has no source."""
         if source is not None or mask is not None:
             raise InputError("this model continues a text and takes no source; put it in front of the text instead")
-        attn = next(part for part in self.modules() if isinstance(part, SelfAttention))
+        attn: Any = next(part for part in self.modules() if hasattr(part, "kv_heads"))
         tokens = self.stack.embed.tokens
         like = tokens.weight if tokens.packed is None else tokens.packed
         return KeyValueCache(len(self.stack.blocks), batch, attn.kv_heads, attn.width, min(length, self.context), like)

@@ -16,7 +16,8 @@ from harken.base.errors import InputError
 from harken.checkpoint.save import save
 from harken.cli import main
 from harken.commands.info import info
-from harken.families import gpt2, llama
+from harken.families.gpt2 import GPT2Config
+from harken.families.llama import LlamaConfig
 from harken.families.table import build
 from harken.text.train import train_characters
 
@@ -27,8 +28,8 @@ COMMANDS = {"info": "harken.commands.info"}
 def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """(folder of a tiny model, its parameters as torch counts them)."""
     tokenizer = train_characters(["hello world"])
-    module = {"llama": llama, "gpt2": gpt2}[request.param]
-    model = build(module.sized(32, 2, 4, 64, tokenizer.vocab_size, 0.0), seed=0)
+    config = {"llama": LlamaConfig, "gpt2": GPT2Config}[request.param]
+    model = build(config.sized(32, 2, 4, 64, tokenizer.vocab_size, 0.0), seed=0)
     folder = tmp_path_factory.mktemp(request.param)
     save(model, tokenizer, folder)
     return folder, sum(p.numel() for p in model.parameters())
@@ -52,7 +53,7 @@ def test_counts_what_torch_counts(saved: tuple[Path, int]) -> None:
 
 def test_parts_of_a_llama_by_hand(tmp_path: Path) -> None:
     tokenizer = train_characters(["ab"])
-    config = llama.sized(32, 1, 4, 16, tokenizer.vocab_size, 0.0)
+    config = LlamaConfig.sized(32, 1, 4, 16, tokenizer.vocab_size, 0.0)
     config.tie_word_embeddings = False
     save(build(config, seed=0), tokenizer, tmp_path)
     table = tokenizer.vocab_size * 32

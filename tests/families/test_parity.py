@@ -230,7 +230,7 @@ REFUSED = [
     ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx: True"),
     ("gpt2", {"add_cross_attention": True}, "add_cross_attention: True"),
     ("gpt3", {}, r"model family 'gpt3' is not known \(did you mean 'gpt2'\?\)"),
-    ("bert", {}, r"model family 'bert' is not known \(known: gpt2, llama\)"),
+    ("bert", {}, r"model family 'bert' is not known \(known: bigram.*llama"),
     (None, {}, "has no model_type"),
 ]
 
@@ -248,11 +248,13 @@ def test_what_cannot_be_built_is_refused_in_one_sentence(model_type: str | None,
 def test_models_from_scratch(name: str) -> None:
     """`sized` configs build, the same seed gives the same weights, and torch's own random state is left alone."""
     for width, layers, heads in ((32, 1, 1), (48, 2, 3), (64, 2, 4)):
-        config = family(name).sized(width, layers, heads, 16, 61, 0.1)
+        config = config_class(name).sized(width, layers, heads, 16, 61, 0.1)
         state = torch.random.get_rng_state()
         one, two, other = build(config, seed=3), build(config, seed=3), build(config, seed=4)
         assert torch.equal(torch.random.get_rng_state(), state)
         pairs = list(zip(one.parameters(), two.parameters(), other.parameters(), strict=True))
+        if not pairs:  # counted, not learned: there are no weights to draw
+            continue
         assert all(torch.equal(a, b) for a, b, _ in pairs) and not all(torch.equal(a, c) for a, _, c in pairs)
         assert type(config).read(json.loads(json.dumps(config.write()))) == config
         with torch.no_grad():
@@ -260,10 +262,10 @@ def test_models_from_scratch(name: str) -> None:
         assert abs(uniform - torch.tensor(61.0).log()) < 0.1  # fresh weights know nothing
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
 def test_the_spread_of_fresh_weights(name: str) -> None:
     """Normal(0, 0.02), and what writes to the residual path over √(2 · layers), as GPT-2 has it."""
-    model = build(family(name).sized(128, 8, 4, 16, 256, 0.0), seed=0)
+    model = build(config_class(name).sized(128, 8, 4, 16, 256, 0.0), seed=0)
     for key, parameter in model.named_parameters():
         if key.endswith("bias"):
             assert not parameter.any()

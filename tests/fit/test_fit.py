@@ -42,7 +42,7 @@ def test_a_run_learns_and_leaves_a_folder_others_open(lines, tmp_path):
     trained = harken.train(str(lines), out=str(tmp_path / "run"), steps=120, **SMALL)
     held_out = [line["valid_loss"] for line in journal(tmp_path / "run") if "valid_loss" in line]
     assert held_out[0] > 2.5 > held_out[-1]
-    assert trained.loss == min(held_out)
+    assert trained.loss == pytest.approx(min(held_out), rel=1e-5)
     names = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "harken.json", "metrics.jsonl", "loss.svg"]
     for name in [*names, "samples.md"]:
         assert (tmp_path / "run" / name).stat().st_size > 0
@@ -116,7 +116,7 @@ def killed_and_resumed(lines: Path, tmp_path: Path, kills: int, steps: int) -> N
 
 @pytest.mark.serial
 def test_a_run_killed_again_and_again_ends_in_the_same_bits(lines, tmp_path):
-    killed_and_resumed(lines, tmp_path, kills=4, steps=700)
+    killed_and_resumed(lines, tmp_path, kills=3, steps=500)
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_wrong_requests_are_one_sentence_and_write_nothing(lines, tmp_path):
     fails("fewer than the context of 128", str(tmp_path / "short.txt"), out=str(out), examples="running", context=128)
     fails(r"'lama' is not known.*'llama'", str(lines), out=str(out), model="lama")
     fails("--width 30 cannot be shared by --heads 4", str(lines), out=str(out), width=30, heads=4)
-    fails("--steps or --epochs", str(lines), out=str(out), steps=1, epochs=1)
+    fails("one of --steps, --epochs", str(lines), out=str(out), steps=1, epochs=1)
     fails("splits a batch", str(lines), out=str(out), batch_size=2, accumulate=3)
     fails("holds no run to resume", str(lines), out=str(out), resume=True)
     assert not out.exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harken.families import llama
+from harken.families.llama import LlamaConfig
 from harken.families.table import build
 from harken.fit.optimizer import Muon, Optimizer, orthogonal
 from harken.fit.options import TrainOptions
@@ -46,7 +46,7 @@ def test_muon_moves_each_slice_of_a_fused_matrix_by_itself():
 
 
 def test_every_parameter_has_one_optimizer_and_hidden_matrices_have_muon():
-    model = build(llama.sized(32, 2, 2, 16, 20, 0.0), seed=0)
+    model = build(LlamaConfig.sized(32, 2, 2, 16, 20, 0.0), seed=0)
     optimizer = Optimizer(model, "muon", 0.01, 0.1)
     held = [p for part in optimizer.parts for group in part.param_groups for p in group["params"]]
     assert sorted(map(id, held)) == sorted(map(id, model.parameters()))
@@ -62,7 +62,7 @@ def test_an_optimizer_restored_from_its_tensors_goes_on_the_same(kind):
             p.grad = torch.randn_like(p)
         optimizer.step(1.0)
 
-    one, two = (build(llama.sized(32, 1, 2, 16, 20, 0.0), seed=0) for _ in range(2))
+    one, two = (build(LlamaConfig.sized(32, 1, 2, 16, 20, 0.0), seed=0) for _ in range(2))
     first = Optimizer(one, kind, 0.01, 0.1)
     for n in range(3):
         step(first, one, n)
@@ -88,5 +88,5 @@ def test_the_plan_follows_data_and_budget():
     assert size(20_000, 3_000, epochs=2)[0].steps == 2 * -(-3_000 // small[0].batch_size)
     asked = size(20_000, 3_000, width=96, layers=3, heads=3, batch_size=7, steps=11, warmup_steps=2)
     assert (asked[1].width, asked[1].layers, asked[1].heads) == (96, 3, 3)
-    assert (asked[0].batch_size, asked[0].steps, asked[0].warmup_steps) == (7, 11, 2)
+    assert (asked[0].batch_size, asked[0].steps, asked[0].warmup) == (7, 11, 2)
     assert size(10, 2)[0].batch_size <= 2

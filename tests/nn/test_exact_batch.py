@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from harken.nn.kernels.exact import match_threads
 from harken.nn.mask import Mask
 from harken.nn.models import Decoder
 
@@ -56,7 +55,6 @@ def together(model: Decoder, prompts: list[torch.Tensor], random: np.random.Gene
 
 def compare(model: Decoder, batches: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Random batches of random prompts against each prompt alone; returns the answers alone."""
-    match_threads()
     model.pack()
     random, prompts = np.random.default_rng(0), prompts_of(model)
     want = [alone(model, prompt) for prompt in prompts]

@@ -13,7 +13,8 @@ from harken.base.errors import InputError
 from harken.data.batches import Batches, Spans, in_order
 from harken.data.corpus import Corpus
 from harken.data.ledger import Ledger
-from harken.families import gpt2, llama
+from harken.families.gpt2 import GPT2Config
+from harken.families.llama import LlamaConfig
 from harken.families.table import build
 from harken.fit.fit import learn
 from harken.fit.options import TrainOptions
@@ -73,7 +74,7 @@ def tiny(family):
 
 
 def test_the_loss_is_the_textbook_sum():
-    model = tiny(llama)
+    model = tiny(LlamaConfig)
     found = spans(Corpus(["abc", "hgfedcba", "d"], "lines", "x"), TOKENIZER, 32, Ledger())
     loss = batch_loss(model, found, in_order(found, 8)[0], TOKENIZER.pad_id)
     total = 0.0
@@ -95,7 +96,7 @@ class Kept:
         self.model.zero_grad()
 
 
-@pytest.mark.parametrize("family", [llama, gpt2])
+@pytest.mark.parametrize("family", [LlamaConfig, GPT2Config])
 def test_any_split_into_micro_batches_gives_the_same_gradient(family):
     model = tiny(family)
     rng = np.random.default_rng(0)
@@ -114,7 +115,7 @@ def test_any_split_into_micro_batches_gives_the_same_gradient(family):
 
 
 def test_learning_on_nothing_is_an_error():
-    model = tiny(llama)
+    model = tiny(LlamaConfig)
     found = Spans(np.zeros(4, np.int32), np.array([[2, 2]]), None, 8)
     with pytest.raises(InputError, match="no token to predict"):
         batch_loss(model, found, np.array([[2, 2], [3, 3]]), 0)

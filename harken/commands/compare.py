@@ -1,0 +1,60 @@
+"""`harken compare DATA`: the same text, the same split, the same time, one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ..base.options import argument, option
+from ..base.report import say
+from .command import command
+
+if TYPE_CHECKING:
+    from ..fit.compare import Rung
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Train several models on one text, each for the same time, and put them side by side."""
+
+    data: str = argument("text or .jsonl file")
+    models: str = option("unigram,ngram,bigram,mlp,lstm,llama,mixture", "which, with commas: any family, and uniform and unigram")
+    minutes: float = option(1.0, "time for each model that learns step by step", above=0)
+    out: str | None = option(
+        None, "folder of the runs (default: runs/DATA-compare); what is finished there is not trained again", short="-o"
+    )
+    valid: str | None = option(None, "file to measure on (default: a tenth of the data, chosen by content)")
+    examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: detected)")
+    column: str = option("text", "field of a .jsonl object that holds the text")
+    seed: int = option(0, "of the weights and the order", min=0)
+    json: bool = option(False, "print one JSON object a line")
+
+
+@command("compare", CompareOptions)
+def compare(options: CompareOptions) -> list[Rung]:
+    """A row for every model, in the order asked for; the picture is compare.svg in the folder."""
+    from ..fit.compare import compare as run
+    from ..fit.options import TrainOptions
+
+    folder = Path(options.out) if options.out else Path("runs") / f"{Path(options.data).stem}-compare"
+    shared = {name: getattr(options, name) for name in ("data", "minutes", "valid", "examples", "column", "seed")}
+    rungs = run([name.strip() for name in options.models.split(",")], TrainOptions(**shared), folder)
+    say(f"picture: {folder / 'compare.svg'}")
+    return rungs
+
+
+@compare.show
+def show(rungs: list[Rung], options: CompareOptions) -> None:
+    """One JSON object a line, or the table."""
+    from ..fit.compare import remarks, table
+
+    if options.json:
+        for rung in rungs:
+            print(json.dumps(dataclasses.asdict(rung)))
+    else:
+        print(table(rungs))
+        for line in remarks(rungs):
+            print(line)

@@ -1,0 +1,67 @@
+"""A new run, in memory: data, tokenizer, plan and a fresh model. Nothing is written, so a request that makes no sense leaves no trace."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from ..base.errors import InputError
+from ..base.report import say
+from ..families.config import Config
+from ..families.table import build, config_class, family
+from ..nn.models import Model
+from ..text.tokenizer import Tokenizer
+from . import plan as planning
+from .count import choose_order, never_predicted
+from .folder import has_bf16
+from .options import TrainOptions
+from .plan import Plan
+from .prepare import Prepared, corpora, make_tokenizer, prepared
+
+
+def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
+    """Everything a new run needs. InputError when the request cannot be met."""
+    name = options.model or "llama"
+    family(name)  # a name that is not known is said before anything is read
+    train, valid = corpora(options)
+    tokenizer = make_tokenizer(options, train)
+    context = planning.choose_context(options, train, tokenizer)
+    data = prepared(options, tokenizer, context, train, valid)
+    rows, targets = len(data.train.rows()), data.train.targets
+    plan = planning.choose_plan(options, targets=targets, rows=rows)
+    size = planning.choose_size(options, plan, targets=targets, rows=rows)
+    dtype = planning.choose_dtype(options, size.width, has_bf16())
+    plan = dataclasses.replace(plan, learning_rate=planning.choose_rate(options, size.width), dtype=dtype)
+    config = fresh(name, options, size, tokenizer, data)
+    model = build(config, seed=options.seed)
+    tokenizer.extra["model_max_length"] = context
+    data.reach(model.span)
+    if family(name).LEARNS == "counts":
+        say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")
+        return model, tokenizer, data, plan
+    parameters = sum(p.numel() for p in model.parameters())
+    for line in planning.describe(plan, size, data.train.context, parameters, targets, rows):
+        say(line)
+    return model, tokenizer, data, plan
+
+
+def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Tokenizer, data: Prepared) -> Config:
+    """The config of a new model of the family `name`."""
+    learns = family(name).LEARNS
+    kind: Any = config_class(name)
+    if learns == "mixture":
+        parts = [part.strip() for part in options.parts.split(",")]
+        if len(parts) != 2 or family(parts[0]).LEARNS != "gradients" or family(parts[1]).LEARNS != "counts":
+            raise InputError(f"--parts {options.parts} is not a neural and a counting model, such as llama,ngram")
+        config = kind.of(*(fresh(part, options, size, tokenizer, data) for part in parts))
+    else:
+        config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout)
+    if learns == "counts":
+        config.smoothing, config.skip = options.smoothing, never_predicted(tokenizer)
+        config.order = choose_order(data.train, config=config) if options.order is None else options.order
+    elif learns == "gradients":
+        config.initializer_range = round(math.sqrt(0.4 / size.width), 4)
+    config.bos_token_id, config.eos_token_id, config.pad_token_id = tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
+    config.check()
+    return config

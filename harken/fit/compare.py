@@ -1,0 +1,139 @@
+"""Several models on the same text, the same split and the same time each: the ladder from counting to a Transformer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import InputError
+from ..base.report import say
+from ..checkpoint.load import WEIGHTS
+from ..draw.chart import line_chart
+from ..families.table import family
+from .folder import METRICS, RECORD
+from .options import TrainOptions
+from .run import Trained, run
+
+COUNTED = {"uniform": 0, "unigram": 1}
+"""Rungs that are n-gram models of a fixed order."""
+PICTURE = "compare.svg"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One model's row. `loss`: held-out nats per token · `seconds`: of training · `memory`: bytes its tensors take."""
+
+    model: str
+    loss: float
+    bits_per_byte: float | None
+    parameters: int
+    seconds: float
+    tokens_per_second: float
+    memory: int
+    run: str
+
+
+def compare(models: Sequence[str], options: TrainOptions, folder: Path, *, each: Callable[[Rung], None] = lambda rung: None) -> list[Rung]:
+    """Train every model by `options` into a folder of its own below `folder`; what is finished there already is taken as it is.
+
+    `each(rung)` is called as soon as a rung is done. InputError when a model is not known or a folder holds another comparison.
+    """
+    for name in models:
+        if name not in COUNTED:
+            family(name)
+    rungs = []
+    for name in models:
+        say(f"--- {name}")
+        wanted = dataclasses.replace(options, model="ngram" if name in COUNTED else name, order=COUNTED.get(name, options.order))
+        rungs.append(rung(name, finished(folder / name, wanted)))
+        each(rungs[-1])
+    draw(rungs, folder / PICTURE)
+    return rungs
+
+
+def finished(out: Path, wanted: TrainOptions) -> Trained:
+    """The result of one run: remembered, resumed or trained."""
+    path = out / RECORD
+    record = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    if record is None:
+        return run(dataclasses.replace(wanted, out=str(out)))
+    if any(record["options"].get(k) != v for k, v in comparable(wanted).items()):
+        raise InputError(f"{out} holds a run with other options; compare into another folder with --out, or remove it")
+    if record["status"] == "done":
+        say(f"{out} is finished already")
+        return Trained(**record["result"])
+    return run(TrainOptions(data=wanted.data, out=str(out), resume=True))
+
+
+def comparable(options: TrainOptions) -> dict[str, Any]:
+    """The options that two runs must share to be one run."""
+    left_out = ("data", "out", "resume", "overwrite", "json", "save_every", "valid", "test")
+    return {k: v for k, v in dataclasses.asdict(options).items() if k not in left_out}
+
+
+def rung(name: str, trained: Trained) -> Rung:
+    """A finished run as a row."""
+    return Rung(
+        model=name,
+        loss=trained.loss,
+        bits_per_byte=trained.bits_per_byte,
+        parameters=trained.parameters,
+        seconds=trained.seconds,
+        tokens_per_second=trained.tokens / max(trained.seconds, 1e-3),
+        memory=(Path(trained.run) / WEIGHTS).stat().st_size,
+        run=trained.run,
+    )
+
+
+def draw(rungs: list[Rung], path: Path) -> None:
+    """Held-out loss over the seconds of training; what is not learned step by step is a line across."""
+    series, marks = {}, {}
+    for one in rungs:
+        lines = [json.loads(line) for line in (Path(one.run) / METRICS).read_text("utf-8").splitlines()]
+        points = [(line["seconds"], line["valid_loss"]) for line in lines if "valid_loss" in line and "seconds" in line]
+        if len(points) > 1 and one.model != "mixture":
+            series[one.model] = points[1:]  # the first is the loss of knowing nothing, and would flatten the rest
+        else:
+            marks[one.model] = one.loss
+    line_chart(path, series, title="Held-out loss", x="seconds of training", y="nats per token", marks=marks)
+
+
+def table(rungs: list[Rung]) -> str:
+    """Aligned columns, best loss marked."""
+    head = ["model", "held-out loss", "bits/byte", "parameters", "seconds", "tokens/s", "memory"]
+    best = min(one.loss for one in rungs)
+    rows = [
+        [
+            one.model,
+            f"{one.loss:.4f}{' *' if one.loss == best else '  '}",
+            f"{one.bits_per_byte:.4f}" if one.bits_per_byte is not None else "–",
+            f"{one.parameters:,}",
+            f"{one.seconds:.1f}",
+            f"{one.tokens_per_second:,.0f}",
+            f"{one.memory / 1e6:.2f} MB",
+        ]
+        for one in rungs
+    ]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in [head, *rows]
+    )
+
+
+def remarks(rungs: list[Rung]) -> list[str]:
+    """Where the ladder is not a ladder, and why."""
+    found = {one.model: one for one in rungs}
+    notes, bigram, mixture = [], found.get("bigram"), found.get("mixture")
+    for one in rungs:
+        if bigram and one.model not in (*COUNTED, "bigram") and one.loss >= bigram.loss:
+            many = f"it had {one.seconds:.0f} s and read {one.seconds * one.tokens_per_second:,.0f} tokens"
+            notes.append(f"{one.model} is not below the bigram here: {many}, too few for what it has to learn")
+        if mixture and one is not mixture and one.loss <= mixture.loss:
+            why = "a tenth of the training text went into weighing its parts"
+            notes.append(f"the mixture is not below {one.model} here: {why}, and its neural part had the same time for less")
+    return notes

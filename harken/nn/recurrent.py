@@ -1,0 +1,131 @@
+"""Networks that read token after token and keep what they read in a state of fixed size.
+
+    RNN   h' = tanh(W x + b + U h)                                       Elman 1990, https://doi.org/10.1207/s15516709cog1402_1
+    GRU   r, z = σ(W x + U h),  n = tanh(W x + r · U h),  h' = (1 - z) n + z h            Cho et al. 2014, https://arxiv.org/abs/1406.1078
+    LSTM  i, f, o = σ(W x + U h),  g = tanh(W x + U h),  c' = f c + i g,  h' = o tanh c'  Hochreiter and Schmidhuber 1997,
+          https://doi.org/10.1162/neco.1997.9.8.1735, the forget gate by Gers et al. 2000
+
+B batch · L tokens · D width of the input · H width of the state · S vectors a state has · V vocabulary
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .cache import StateCache
+from .embedding import Embedding
+from .history import admit, ends_of, refuse_source
+from .linear import Linear, activate, linear
+from .mask import Mask
+from .models import Model
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+"""Products of one width in each cell, in torch's order: GRU r, z, n and LSTM i, f, g, o."""
+VECTORS = {"rnn": 1, "gru": 1, "lstm": 2}
+"""Vectors in the state of each cell: h, and in an LSTM the c it is read from."""
+
+
+class Layer(nn.Module):
+    """x (B, L, D) -> h (B, L, H). The reset gate acts on U h + b, as in torch and cuDNN, so U has a bias in a GRU."""
+
+    def __init__(self, cell: str, inputs: int, hidden: int):
+        super().__init__()
+        self.cell, self.hidden = cell, hidden
+        widths = (hidden,) * GATES[cell]
+        self.input = Linear(inputs, sum(widths), widths=widths)
+        self.state = Linear(hidden, sum(widths), bias=cell == "gru", widths=widths)
+
+    def initialise(self) -> None:
+        """Orthogonal U, so that signals neither grow nor fade over time; an LSTM begins by remembering (forget bias 1)."""
+        for gate in self.state.weight.detach().split(self.hidden):
+            nn.init.orthogonal_(gate)
+        if self.cell == "lstm" and self.input.bias is not None:
+            nn.init.ones_(self.input.bias.detach()[self.hidden : 2 * self.hidden])
+
+    def fused(self, x: Tensor) -> Tensor:
+        """The whole sequence from an empty state in torch's own kernel, with gradients; several times faster than a loop."""
+        zero = x.new_zeros(1, len(x), self.hidden)
+        no_bias = x.new_zeros(self.input.outputs)
+        weights = [self.input.weight, self.state.weight, *(no_bias if p.bias is None else p.bias for p in (self.input, self.state))]
+        setting = (True, 1, 0.0, torch.is_grad_enabled(), False, True)  # biases, layers, dropout, train, two directions, batch first
+        with warnings.catch_warnings():
+            if x.is_cuda:  # our matrices are not one piece of memory; cuDNN copies them together, which costs little
+                warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+            if self.cell == "lstm":
+                return torch.lstm(x, (zero, zero), weights, *setting)[0]
+            return (torch.gru if self.cell == "gru" else torch.rnn_tanh)(x, zero, weights, *setting)[0]
+
+    def steps(self, x: Tensor, state: Tensor, counts: Tensor | None, exact: bool) -> tuple[Tensor, Tensor]:
+        """x (B, L, D) after `state` (S, B, H) -> (h (B, L, H), state of each row after its own `counts` tokens): one step a token."""
+        given, out = self.input(x), []  # (B, L, gates · H): what does not depend on the state, at once
+        for t in range(x.shape[1]):
+            new = self.step(given[:, t], state, exact)
+            out.append(new[0])
+            state = new if counts is None else torch.where((t < counts.to(x.device))[:, None], new, state)
+        return torch.stack(out, 1), state
+
+    def step(self, given: Tensor, state: Tensor, exact: bool) -> Tensor:
+        """given (B, gates · H) = W x + b, state (S, B, H) -> the next state; its first vector is the output."""
+        h, kept = state[0], linear(state[0], self.state)
+        if self.cell == "rnn":
+            return activate(given + kept, "tanh", exact)[None]
+        if self.cell == "gru":
+            gates, w = (given + kept)[:, : 2 * self.hidden], 2 * self.hidden
+            r, z = activate(gates, "sigmoid", exact).chunk(2, -1)
+            n = activate(given[:, w:] + r * kept[:, w:], "tanh", exact)
+            return (n + z * (h - n))[None]
+        i, f, g, o = (given + kept).chunk(4, -1)
+        i, f, o = (activate(gate, "sigmoid", exact) for gate in (i, f, o))
+        c = f * state[1] + i * activate(g, "tanh", exact)
+        return torch.stack([o * activate(c, "tanh", exact), c])
+
+
+class Recurrent(Model):
+    """Token vectors, recurrent layers and a head over the vocabulary; `head` None ties it to the token vectors.
+
+    Dropout acts between layers and never along time, https://arxiv.org/abs/1409.2329.
+    """
+
+    def __init__(self, embed: Embedding, layers: list[Layer], head: Linear | None = None, *, context: int, dropout: float = 0.0):
+        super().__init__()
+        self.embed, self.blocks, self.head = embed, nn.ModuleList(layers), head
+        self.layers, self.context, self.dropout = layers, context, dropout
+
+    def initialise(self) -> None:
+        """Each layer's own fresh weights."""
+        for layer in self.layers:
+            layer.initialise()
+
+    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> StateCache:
+        """Empty states for `batch` rows that may read `length` tokens each; their size does not depend on it. There is no source."""
+        refuse_source(source, mask)
+        tokens, first = self.embed.tokens, self.layers[0]
+        like = tokens.weight if tokens.packed is None else tokens.packed
+        return StateCache(len(self.layers), VECTORS[first.cell], batch, first.hidden, min(length, self.context), like)
+
+    def forward(
+        self, ids: Tensor, mask: Mask | None = None, *, cache: StateCache | None = None, maps: list | None = None, last: bool = False
+    ) -> Tensor:
+        """ids (B, L) -> logits (B, L, V); `last`: only at each row's last real token, (B, V).
+
+        With a cache the rows go on from their states, and each row's state stops at its own `mask.lengths`.
+        """
+        counts = admit(ids, mask, cache, context=self.context, vocab=self.embed.tokens.outputs, maps=maps)
+        x = F.dropout(self.embed.tokens.rows(ids), self.dropout, self.training)  # (B, L, D)
+        if cache is None and not self.packed:
+            for layer in self.layers:
+                x = F.dropout(layer.fused(x), self.dropout, self.training)  # (B, L, H)
+        else:
+            cache = self.begin(ids.shape[0], ids.shape[1]) if cache is None else cache
+            cache.open(ids.shape[1], counts)
+            states = []
+            for layer, state in zip(self.layers, cache.states, strict=True):
+                x, state = layer.steps(x, state, counts, self.packed)
+                states.append(state)
+            cache.states = states
+            cache.close()
+        return linear(ends_of(x, counts) if last else x, self.head or self.embed.tokens)

@@ -1,0 +1,126 @@
+"""A mixture is one model: its probabilities sum to one, it is no worse than its parts where it was weighed, and it saves and generates."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import harken
+from harken.base.errors import InputError
+from harken.decode.generate import generate
+from harken.decode.options import DecodeOptions
+from harken.fit.mixture import expectation
+from harken.nn.mask import Mask
+from harken.nn.mixture import Mixture
+
+SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16, "steps": 60}
+
+
+@pytest.fixture(scope="module")
+def run(lines, tmp_path_factory) -> str:
+    out = str(tmp_path_factory.mktemp("mixture") / "run")
+    harken.train(str(lines), out=out, model="mixture", **SMALL)
+    return out
+
+
+def test_probabilities_sum_to_one_and_score_is_forward(run):
+    model, tokenizer = harken.load(run)
+    assert isinstance(model, Mixture)
+    ids = torch.tensor([tokenizer.encode("malerana"), tokenizer.encode("kitassen")])
+    with torch.no_grad():
+        logits = model(ids)
+        assert torch.allclose(logits.exp().sum(-1), torch.ones(2, ids.shape[1]), atol=1e-5)
+        known = logits[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
+        assert torch.allclose(model.score(ids)[:, 1:], known, atol=1e-5)
+        lengths = torch.tensor([9, 4])
+        assert torch.allclose(model.score(ids, Mask(lengths=lengths))[1, 1:4], known[1, :3], atol=1e-5)
+
+
+def test_it_is_the_weighted_sum_of_its_parts(run):
+    model, tokenizer = harken.load(run)
+    ids = torch.tensor([tokenizer.encode("malerana")])
+    with torch.no_grad():
+        learned, counted = model.neural(ids).log_softmax(-1).exp(), model.counting(ids).exp()
+        weight = model.gate.weights[torch.from_numpy(model.buckets(model.counting.histories(ids, Mask())))][..., None]
+        assert torch.allclose(model(ids).exp().double(), weight * learned + (1 - weight) * counted, atol=1e-6)
+
+
+def test_cached_steps_equal_the_full_pass(run):
+    model, tokenizer = harken.load(run)
+    ids = torch.tensor([tokenizer.encode("malerana"), tokenizer.encode("kitassen")])
+    for packed in (False, True):
+        if packed:
+            model.pack()
+        with torch.no_grad():
+            cache = model.begin(2, 16)
+            parts = [model(ids[:, :4], Mask(lengths=torch.tensor([4, 2])), cache=cache)]
+            assert torch.allclose(parts[0][0], model(ids)[0, :4], atol=1e-5)
+            held = cache.snapshot()
+            step = model(torch.stack([ids[0, 4:5], ids[1, 2:3]]), cache=cache)
+            assert torch.allclose(step[1, 0], model(ids)[1, 2], atol=1e-5)
+            cache.restore(held)
+            cache.select(torch.tensor([1, 0, 1]))
+            again = model(torch.stack([ids[1, 2:3], ids[0, 4:5], ids[1, 2:3]]), cache=cache)
+            assert torch.allclose(again[1, 0], model(ids)[0, 4], atol=1e-5)
+            assert torch.equal(again[0], again[2])
+
+
+def test_an_answer_does_not_depend_on_its_batch(run):
+    model, tokenizer = harken.load(run)
+    rng = random.Random(0)
+    for seed in range(20):
+        prompts = ["".join(rng.choices("maleki", k=rng.randint(0, 8))) for _ in range(5)]
+        asked = DecodeOptions(max_new_tokens=8, seed=seed, temperature=rng.choice([0, 1]))
+        together = generate(model, tokenizer, prompts, asked)
+        assert together == [generate(model, tokenizer, [p], asked)[0] for p in prompts]
+
+
+def test_it_is_better_than_both_parts_on_held_out_text(samples, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join((samples / "names.txt").read_text().split()[::8]) + "\n")
+    asked = {**SMALL, "batch_size": 64, "steps": 120, "width": 48}
+    loss = {name: harken.train(str(names), out=str(tmp_path / name), model=name, **asked).loss for name in ("llama", "ngram", "mixture")}
+    assert loss["mixture"] < min(loss["llama"], loss["ngram"])
+
+
+def test_a_stopped_mixture_goes_on(lines, tmp_path, monkeypatch):
+    from harken.fit import fit as fitting
+
+    asked = {**SMALL, "model": "mixture", "dropout": 0.1}
+    whole = harken.train(str(lines), out=str(tmp_path / "whole"), **asked)
+    learn, done = fitting.learn, [0]
+
+    def interrupted(*args):
+        done[0] += 1
+        if done[0] == 20:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+        return learn(*args)
+
+    monkeypatch.setattr(fitting, "learn", interrupted)
+    with pytest.raises(harken.base.errors.Interrupted):
+        harken.train(str(lines), out=str(tmp_path / "parts"), **asked)
+    assert harken.train(out=str(tmp_path / "parts"), resume=True).loss == whole.loss
+    assert (tmp_path / "parts" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+def test_expectation_maximisation_finds_the_best_weight():
+    rng = np.random.default_rng(0)
+    learned, counted = rng.random(500), rng.random(500)
+    found = expectation(learned, counted, np.zeros(500, np.int64), 1, np.array([0.5]), 0.0)[0]
+    grid = np.linspace(0.001, 0.999, 999)
+    best = grid[np.argmax([np.log(w * learned + (1 - w) * counted).sum() for w in grid])]
+    assert found == pytest.approx(best, abs=2e-3)
+    pulled = expectation(learned, counted, np.zeros(500, np.int64), 1, np.array([0.9]), 1e9)[0]
+    assert pulled == pytest.approx(0.9, abs=1e-3)
+
+
+def test_parts_that_make_no_mixture_are_refused(lines, tmp_path):
+    for parts in ("llama", "ngram,llama", "llama,gpt2", "llama,ngram,ngram"):
+        with pytest.raises(InputError, match="not a neural and a counting model"):
+            harken.train(str(lines), out=str(tmp_path / "run"), model="mixture", parts=parts)
+    assert not (tmp_path / "run").exists()
