@@ -33,6 +33,8 @@ PARTS = {
     "head": r"^(lm_head|head|score|classifier|cls|qa_outputs|pooler)\b",
     "embed": r"embed|(^|\.)w[tp]e\b|^shared\b",
     "attention": r"att(n|ention)",
+    "recurrent": r"\.(input|state)\.",
+    "counts": r"^(parts\.\d\.)?counts\.",
     "mlp": r"mlp|ffn?\b|feed_?forward|intermediate|DenseReluDense|output\.dense|\.fc\d",
 }
 BUFFERS = r"\.attn\.(masked_)?bias$|inv_freq$|position_ids$"  # saved by some, learnt by none

@@ -32,8 +32,11 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     plan = planning.choose_plan(options, targets=targets, rows=rows)
     size = planning.choose_size(options, plan, targets=targets, rows=rows)
     dtype = planning.choose_dtype(options, size.width, has_bf16())
-    plan = dataclasses.replace(plan, learning_rate=planning.choose_rate(options, size.width), dtype=dtype)
-    config = fresh(name, options, size, tokenizer, data)
+    dropout = planning.choose_dropout(options, planning.budget(plan, targets, rows) / targets)
+    config = fresh(name, dataclasses.replace(options, dropout=dropout), size, tokenizer, data)
+    learner = config_class(options.parts.split(",")[0].strip()) if family(name).LEARNS == "mixture" else config
+    learning_rate = planning.choose_rate(options, size.width, learner.rate)
+    plan = dataclasses.replace(plan, learning_rate=learning_rate, dtype=dtype, dropout=dropout)
     model = build(config, seed=options.seed)
     tokenizer.extra["model_max_length"] = context
     data.reach(model.span)
@@ -56,7 +59,7 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
             raise InputError(f"--parts {options.parts} is not a neural and a counting model, such as llama,ngram")
         config = kind.of(*(fresh(part, options, size, tokenizer, data) for part in parts))
     else:
-        config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout)
+        config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout or 0.0)
     if learns == "counts":
         config.smoothing, config.skip = options.smoothing, never_predicted(tokenizer)
         config.order = choose_order(data.train, config=config) if options.order is None else options.order

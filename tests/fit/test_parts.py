@@ -84,7 +84,7 @@ def test_the_plan_follows_data_and_budget():
     small, large = size(20_000, 3_000), size(20_000_000, 160_000, steps=20_000)
     assert small[1].width < large[1].width
     assert small[0].batch_size > large[0].batch_size
-    assert choose_rate(TrainOptions(data="-"), small[1].width) > choose_rate(TrainOptions(data="-"), large[1].width)
+    assert choose_rate(TrainOptions(data="-"), small[1].width, 1.0) > choose_rate(TrainOptions(data="-"), large[1].width, 1.0)
     assert size(20_000, 3_000, epochs=2)[0].steps == 2 * -(-3_000 // small[0].batch_size)
     asked = size(20_000, 3_000, width=96, layers=3, heads=3, batch_size=7, steps=11, warmup_steps=2)
     assert (asked[1].width, asked[1].layers, asked[1].heads) == (96, 3, 3)

@@ -1,8 +1,8 @@
 """out = softmax(q kᵀ · scale) v, each query over its own interval of keys, every sum in the order of the keys.
 
 A query's answer depends on its interval alone: not on padding, not on the other rows, not on how many queries come at
-once. Keys lie transposed (B, G, K, M), M a multiple of 64, so that lanes are keys and each dot product runs over K in
-order. Four rows (queries, or query heads that share a key head) share each load. Twin: `attend.eager`.
+once. Keys lie transposed (B, G, K, M), so that the inner loop runs over keys and each dot product over K in order. Four
+rows (queries, or query heads that share a key head) share each load. Twin: `attend.eager`.
 
 B batch · N heads · G key/value heads · L queries · M keys · K head width · R = (N / G) · L rows that share keys
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+# with exact.py 3fbb221f: Numba recompiles when this file changes, not when that one does
 from .exact import exp, f32, helper, kernel, parallel
 
 TILE = 16

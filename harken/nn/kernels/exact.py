@@ -3,7 +3,7 @@
 `contract` lets a product and a sum become one fused operation, on every path alike; full fast-math would let LLVM choose
 the order of a sum by its length. OpenMP threads come first, because Numba's own `workqueue` aborts when two Python threads
 call it; it serves only where the system has no OpenMP. Compiled code is cached on disk, and Numba looks only at a kernel's
-own file for changes (its content, not its date): after an edit here, delete `__pycache__/*.nbi` in this folder.
+own file for changes: the files that call functions from here name this file's digest, and a test keeps it true.
 """
 
 from __future__ import annotations
