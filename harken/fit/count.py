@@ -11,7 +11,8 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..data.batches import Spans
-from ..families.ngram import NgramConfig, build
+from ..families.ngram import NgramConfig
+from ..families.table import build
 from ..measure.loss import measure
 from ..nn.counts import NGram
 from ..nn.models import Model
@@ -72,6 +73,7 @@ def choose_order(train: Spans, valid: Spans | None = None, config: NgramConfig |
     if not valid.targets:
         return orders[0]
     model = build(dataclasses.replace(config, order=orders[-1]))
+    assert isinstance(model, NGram)
     count(model, train)
     whole = dataclasses.replace(valid, context=model.context)
     losses = {}

@@ -68,11 +68,11 @@ def run(options: TrainOptions) -> Trained:
     else:
         folder.claim(overwrite=options.overwrite)
         model, tokenizer, data, plan = begin(options)
-        save_setting(model, tokenizer, folder.path)
-        remember(data.corpus, folder.path)
-        folder.start(
+        folder.start(  # first of all files, so that the folder is known for a run from its first moment
             {"task": "causal", "options": recorded(options), "plan": plan.write(), "data": data.facts, "ledger": data.ledger.to_json()}
         )
+        save_setting(model, tokenizer, folder.path)
+        remember(data.corpus, folder.path)
     try:
         progress = teach(model, tokenizer, data, plan, folder)
     except Interrupted as error:

@@ -12,6 +12,9 @@ from ..data.batches import Spans, in_order
 from ..nn.mask import Mask
 from ..nn.models import Model
 
+_LOGITS = 1 << 26
+"""Scores over the vocabulary held at once: 256 MB, however large vocabulary and context are."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -39,7 +42,8 @@ def measure(model: Model, source: Spans, *, pad: int, batch_size: int = 32, most
     """Sum the loss of every row, or of evenly spread batches that hold about `most_tokens` targets."""
     was_training = model.training
     model.eval()
-    batches = in_order(source, batch_size)
+    longest = min(source.context, int((source.spans[:, 1] - source.spans[:, 0]).max()))
+    batches = in_order(source, max(1, min(batch_size, _LOGITS // (model.config.vocab_size * longest))))
     if most_tokens is not None and source.targets > most_tokens:
         keep = max(1, round(len(batches) * most_tokens / source.targets))
         batches = [batches[int(i)] for i in np.linspace(0, len(batches) - 1, keep)]
