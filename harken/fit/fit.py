@@ -52,6 +52,8 @@ def fit(
             over = where >= whole
             if (where >= progress.due or over) and progress.evaluated != progress.step:
                 evaluate(model, valid, plan, run, progress, pad, keep, saver.elapsed())
+                if progress.step == 0:
+                    where = saver.begin()
                 cost = 0.0 if plan.minutes is None else saver.elapsed() - where  # measuring must not eat the time to learn
                 progress.due = where + cost + max(plan.eval_every, 5 * cost)
             if over:
@@ -144,6 +146,11 @@ class Saver:
         self.run, self.plan, self.before = run, plan, before
         self.start = self.last = time.monotonic()
         self.cost = 0.0
+
+    def begin(self) -> float:
+        """Start the clock, at 0: what was there to do once, before the first step (kernels to compile), is no time of learning."""
+        self.start, self.before = time.monotonic(), 0.0
+        return 0.0
 
     def elapsed(self) -> float:
         """Seconds of work, earlier parts of the run included."""
