@@ -17,12 +17,14 @@ from .names import Cat, Rule, Transposed
 
 @dataclass(kw_only=True)
 class MixtureConfig(Config):
-    """`parts`: the config of the neural part, then of the counting one, as in a config.json of their own."""
+    """`parts`: the config of the neural part, then of the counting one, as in a config.json of their own · `gate`: whether they are
+    weighed by "context" or in one "global" way."""
 
     model_type: ClassVar[str] = "mixture"
     architecture: ClassVar[str] = "MixtureForCausalLM"
 
     parts: list[dict[str, Any]] = field(default_factory=list)
+    gate: str = "context"
 
     @classmethod
     def sized(cls, width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> Self:

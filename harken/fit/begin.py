@@ -58,6 +58,7 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
         if len(parts) != 2 or family(parts[0]).LEARNS != "gradients" or family(parts[1]).LEARNS != "counts":
             raise InputError(f"--parts {options.parts} is not a neural and a counting model, such as llama,ngram")
         config = kind.of(*(fresh(part, options, size, tokenizer, data) for part in parts))
+        config.gate = options.gate
     else:
         config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout or 0.0)
     if learns == "counts":

@@ -58,8 +58,9 @@ def weigh(model: Mixture, rest: Spans, held: Spans, pad: int) -> None:
     fresh = Mixture(model.neural, counting)
     learned, counted, buckets = gather(fresh, dataclasses.replace(held, context=model.span), pad)
     overall = expectation(learned, counted, np.zeros(len(buckets), np.int64), 1, np.array([0.5]), 0.0)
-    size = len(model.gate.weights)
-    weights = expectation(learned, counted, buckets, size, np.full(size, overall[0]), _PRIOR)
+    weights = np.full(len(model.gate.weights), overall[0])
+    if model.config.gate == "context":
+        weights = expectation(learned, counted, buckets, len(weights), weights, _PRIOR)
     model.gate.weights = torch.from_numpy(weights)
     lowest, highest = weights[buckets].min(), weights[buckets].max()
     say(f"the neural part has {overall[0]:.0%} of the say, {lowest:.0%} to {highest:.0%} by how well the counts know what came before")

@@ -119,6 +119,14 @@ def test_expectation_maximisation_finds_the_best_weight():
     assert pulled == pytest.approx(0.9, abs=1e-3)
 
 
+def test_a_global_gate_has_one_weight(lines, tmp_path):
+    out = str(tmp_path / "run")
+    harken.train(str(lines), out=out, model="mixture", gate="global", **SMALL)
+    model, _ = harken.load(out)
+    assert isinstance(model, Mixture)
+    assert len(set(model.gate.weights.tolist())) == 1
+
+
 def test_parts_that_make_no_mixture_are_refused(lines, tmp_path):
     for parts in ("llama", "ngram,llama", "llama,gpt2", "llama,ngram,ngram"):
         with pytest.raises(InputError, match="not a neural and a counting model"):
