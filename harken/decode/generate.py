@@ -17,7 +17,7 @@ from ..nn.models import Model
 from ..text.stream import Stream
 from ..text.tokenizer import Tokenizer
 from .options import DecodeOptions, Generated
-from .sample import Chance, choose, suppressed
+from .sample import Chance, choose
 
 ROWS = 64
 """Rows decoded together; more are taken in turn."""
@@ -47,7 +47,7 @@ def generate(model: Model, tokenizer: Tokenizer, prompts: Sequence[str], options
     together = max(1, ROWS // options.num_return_sequences)
     for at in range(0, len(prompts), together):
         rows = start_rows(model, encoded[at : at + together], options)
-        for _ in decode(model, rows, options, end_ids(model)):
+        for _ in decode(model, rows, options, end_ids(model), silent_ids(tokenizer)):
             pass
         texts = [p for p in prompts[at : at + together] for _ in range(options.num_return_sequences)]
         out += [finished(tokenizer, row, prompt) for row, prompt in zip(rows, texts, strict=True)]
@@ -59,7 +59,7 @@ def stream(model: Model, tokenizer: Tokenizer, prompt: str, options: DecodeOptio
     options = replace(options, num_return_sequences=1)
     rows = start_rows(model, [encode_prompt(model, tokenizer, prompt)], options)
     pieces = Stream(tokenizer)
-    for _, token in decode(model, rows, options, end_ids(model)):
+    for _, token in decode(model, rows, options, end_ids(model), silent_ids(tokenizer)):
         yield pieces.push(token)
     yield pieces.flush()
 
@@ -67,8 +67,8 @@ def stream(model: Model, tokenizer: Tokenizer, prompt: str, options: DecodeOptio
 def next_distribution(model: Model, tokenizer: Tokenizer, text: str) -> torch.Tensor:
     """(V,) natural log-probabilities of the token that follows `text`."""
     model.pack()
-    with torch.inference_mode():
-        ids = torch.tensor([encode_prompt(model, tokenizer, text)])
+    with torch.no_grad():
+        ids = torch.tensor([encode_prompt(model, tokenizer, text)], device=model.device)
         return model(ids, last=True)[0].float().log_softmax(-1)
 
 
@@ -91,6 +91,11 @@ def end_ids(model: Model) -> list[int]:
     return [] if end is None else list(end) if isinstance(end, list | tuple) else [end]
 
 
+def silent_ids(tokenizer: Tokenizer) -> list[int]:
+    """The ids that say nothing where a text is written: padding, its beginning, an unknown character."""
+    return [i for i in (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id) if i is not None]
+
+
 def start_rows(model: Model, prompts: Sequence[list[int]], options: DecodeOptions) -> list[Row]:
     """One row for every sample of every prompt."""
     return [
@@ -100,16 +105,18 @@ def start_rows(model: Model, prompts: Sequence[list[int]], options: DecodeOption
     ]
 
 
-def decode(model: Model, rows: list[Row], options: DecodeOptions, ends: Sequence[int]) -> Iterator[tuple[Row, int]]:
-    """Fill the rows; yields (row, id) for each token of text as it is chosen, an end token excepted."""
+def decode(
+    model: Model, rows: list[Row], options: DecodeOptions, ends: Sequence[int], silent: Sequence[int] = ()
+) -> Iterator[tuple[Row, int]]:
+    """Fill the rows; yields (row, id) for each token of text as it is chosen, an end token excepted. `silent` ids are never chosen."""
+    silent = [i for i in silent if i not in ends]
     model.pack()
     with torch.inference_mode():
         cache, logits = read_prompts(model, rows, options.num_return_sequences)
         active = list(rows)
         for step in range(max(row.limit for row in rows)):
-            if ends and step < options.min_new_tokens:
-                logits = suppressed(logits, ends)
-            ids, logprobs = choose(logits, options, [row.chance.at(step) for row in active])
+            barred = [*silent, *ends] if step < options.min_new_tokens else silent
+            ids, logprobs = choose(logits, options, [row.chance.at(step) for row in active], barred)
             for row, token, logprob in zip(active, ids.tolist(), logprobs.tolist(), strict=True):
                 if row.finish is None:
                     row.ids.append(token)

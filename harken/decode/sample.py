@@ -29,10 +29,15 @@ class Chance:
         return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
 
-def choose(logits: Tensor, options: DecodeOptions, chances: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """logits (A, V), one number in [0, 1) a row -> (ids (A,), natural log-probabilities (A,) under the model itself)."""
+def choose(logits: Tensor, options: DecodeOptions, chances: Sequence[float], barred: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    """logits (A, V), one number in [0, 1) a row -> (ids (A,), natural log-probabilities (A,) under the model itself).
+
+    The ids in `barred` are not chosen."""
     logits = logits.float()
     known = F.log_softmax(logits, -1)  # (A, V)
+    if barred:
+        logits = logits.clone()
+        logits[:, list(barred)] = float("-inf")
     if options.temperature == 0:
         ids = torch.from_numpy(logits.cpu().numpy().argmax(-1)).to(logits.device)  # the first of equals, unlike torch's
     else:
@@ -61,10 +66,3 @@ def draw(scores: Tensor, chances: Tensor) -> Tensor:
     ids = torch.searchsorted(reached, aim, right=True)[:, 0]
     last = scores.shape[-1] - 1 - (weights > 0).flip(-1).int().argmax(-1)  # rounding must never pick what was filtered out
     return torch.minimum(ids, last)
-
-
-def suppressed(logits: Tensor, ids: Sequence[int]) -> Tensor:
-    """A copy of logits (A, V) in which `ids` cannot be chosen."""
-    logits = logits.clone()
-    logits[:, list(ids)] = float("-inf")
-    return logits

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harken.base.errors import InputError
-from harken.decode.generate import generate, next_distribution, stream
+from harken.decode.generate import generate, next_distribution, silent_ids, stream
 from harken.decode.options import DecodeOptions
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
@@ -23,6 +23,13 @@ def made(family, *, width=48, heads=3, context=64, tokenizer=None):
     config = family.sized(width, 2, heads, context, tokenizer.vocab_size, 0.0)
     config.eos_token_id, config.initializer_range = tokenizer.eos_id, 0.2
     return build(config, seed=1), tokenizer
+
+
+def known(model, tokenizer, text: str) -> torch.Tensor:
+    """(V,) log-probabilities of the next token among those that may be written."""
+    found = next_distribution(model, tokenizer, text)
+    found[silent_ids(tokenizer)] = float("-inf")
+    return found.log_softmax(-1)
 
 
 def words(rng: random.Random, most: int) -> list[str]:
@@ -70,9 +77,10 @@ def test_greedy_follows_the_full_forward_pass():
     ids = tokenizer.encode("abc")
     for token, logprob in zip(found.ids, found.logprobs, strict=True):
         with torch.no_grad():
-            known = model(torch.tensor([ids]), last=True)[0].log_softmax(-1)
-        assert int(known.argmax()) == token
-        assert logprob == pytest.approx(known[token].item(), abs=1e-5)
+            scores = model(torch.tensor([ids]), last=True)[0].log_softmax(-1)
+        assert logprob == pytest.approx(scores[token].item(), abs=1e-5)
+        scores[silent_ids(tokenizer)] = float("-inf")
+        assert int(scores.argmax()) == token
         ids.append(token)
 
 
@@ -81,22 +89,30 @@ def test_samples_follow_the_model_distribution():
     count = 4000
     found = generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=1, num_return_sequences=count))
     drawn = torch.bincount(torch.tensor([one.ids[0] for one in found]), minlength=tokenizer.vocab_size) / count
-    wanted = next_distribution(model, tokenizer, "ab").exp()
-    assert (drawn - wanted).abs().max() < 4 * (0.25 / count) ** 0.5
-    assert found[0].logprobs[0] == pytest.approx(float(wanted[found[0].ids[0]].log()), abs=1e-5)
+    assert (drawn - known(model, tokenizer, "ab").exp()).abs().max() < 4 * (0.25 / count) ** 0.5
+    assert found[0].logprobs[0] == pytest.approx(float(next_distribution(model, tokenizer, "ab")[found[0].ids[0]]), abs=1e-5)
+
+
+def test_what_says_nothing_is_never_written():
+    model, tokenizer = made(LlamaConfig)
+    found = generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=20, num_return_sequences=50, temperature=3.0))
+    written = {token for one in found for token in one.ids}
+    assert len(written) > 20
+    assert not written & set(silent_ids(tokenizer))
+    assert all(len(one.text) == len("ab") + len(one.ids) - (one.finish_reason == "stop") for one in found)
 
 
 @pytest.mark.parametrize(("asked", "most"), [({"top_k": 3}, 3), ({"top_p": 1e-9}, 1), ({"top_k": 1}, 1)])
 def test_filters_leave_only_the_likeliest(asked, most):
     model, tokenizer = made(LlamaConfig)
-    likeliest = next_distribution(model, tokenizer, "ab").topk(most).indices.tolist()
+    likeliest = known(model, tokenizer, "ab").topk(most).indices.tolist()
     found = generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=1, num_return_sequences=200, **asked))
     assert {one.ids[0] for one in found} <= set(likeliest)
 
 
 def test_top_p_keeps_the_smallest_set_that_reaches_it():
     model, tokenizer = made(LlamaConfig)
-    ordered = next_distribution(model, tokenizer, "ab").exp().sort(descending=True)
+    ordered = known(model, tokenizer, "ab").exp().sort(descending=True)
     kept = int((ordered.values.cumsum(0) < 0.5).sum()) + 1
     found = generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=1, num_return_sequences=2000, top_p=0.5))
     assert {one.ids[0] for one in found} <= set(ordered.indices[:kept].tolist())
