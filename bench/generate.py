@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from harken.checkpoint.save import save
-from harken.decode.generate import generate
+from harken.decode.generate import generate, silent_ids
 from harken.decode.options import DecodeOptions
 from harken.families.gpt2 import GPT2Config
 from harken.families.table import build
@@ -33,7 +33,13 @@ def main() -> None:
         prompts = ["ABCDEFGH"] * rows
         ids = torch.tensor([tokenizer.encode(p) for p in prompts])
         options = DecodeOptions(max_new_tokens=NEW, temperature=0)
-        settings = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": False, "attention_mask": torch.ones_like(ids)}
+        settings = {
+            "max_new_tokens": NEW,
+            "min_new_tokens": NEW,
+            "do_sample": False,
+            "suppress_tokens": silent_ids(tokenizer),
+            "attention_mask": torch.ones_like(ids),
+        }
         ours, theirs = [], []
         for _ in range(7):
             start = time.perf_counter()
