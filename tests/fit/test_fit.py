@@ -101,7 +101,7 @@ def killed_and_resumed(lines: Path, tmp_path: Path, kills: int, steps: int) -> N
         process = subprocess.Popen(words, stderr=subprocess.PIPE)
         while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
             time.sleep(0.02)
-        time.sleep(rng.random() * 0.5)
+        time.sleep(rng.random() * 0.3)
         if process.poll() is not None:
             break
         process.send_signal(signal.SIGKILL)
@@ -116,7 +116,7 @@ def killed_and_resumed(lines: Path, tmp_path: Path, kills: int, steps: int) -> N
 
 @pytest.mark.serial
 def test_a_run_killed_again_and_again_ends_in_the_same_bits(lines, tmp_path):
-    killed_and_resumed(lines, tmp_path, kills=3, steps=500)
+    killed_and_resumed(lines, tmp_path, kills=3, steps=1200)
 
 
 @pytest.mark.slow
