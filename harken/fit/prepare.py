@@ -88,11 +88,10 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, context: int, train: C
     cut = ledger.get("tokens", "texts cut into windows")
     if cut and train.kind == "lines":
         say(f"{cut:,} texts are longer than the context of {context} and are read in windows; nothing is dropped")
-    held = spans(valid, tokenizer, context, Ledger()) if valid is not None else None
-    if valid is not None and held is not None:
-        unknown = sum(tokenizer.unknown(ids) for ids in tokenizer.encode_many(valid.texts))
-        if unknown:
-            say(f"{unknown:,} held-out characters do not occur in the training text and are read as unknown")
+    aside = Ledger()
+    held = spans(valid, tokenizer, context, aside) if valid is not None else None
+    if unknown := aside.get("tokens", "unknown"):
+        say(f"{unknown:,} held-out characters do not occur in the training text and are read as unknown")
     test = read(options.test, examples=train.kind, column=options.column) if options.test else None
     digest = hashlib.sha256("\n".join(train.texts + (valid.texts if valid else [])).encode("utf-8", "surrogatepass")).hexdigest()
     source = options.data if options.data == "-" else str(Path(options.data or "").resolve())
