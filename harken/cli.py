@@ -20,6 +20,7 @@ import typer
 import typer.core
 import typer.main
 
+from .base.clock import process_started
 from .base.errors import HarkenError, did_you_mean
 from .base.report import say
 from .commands.command import Command, Field
@@ -117,6 +118,8 @@ def parser(command: Command[Any, Any]) -> Parser:
 
     def work(**words: Any) -> Callable[[], None]:
         given = {name: value for name, value in words.items() if value is not None}
+        if any(field.name == "began" for field in command.fields):
+            given["began"] = process_started()
         return partial(_work, command, command.read(given, text=True))
 
     fields = [field for field in command.fields if field.hint]

@@ -43,11 +43,11 @@ class Prepared:
 def corpora(options: TrainOptions) -> tuple[Corpus, Corpus | None]:
     """The training and held-out texts; what was read and how is said."""
     assert options.data is not None
-    corpus = read(options.data, examples=options.examples, column=options.column)
+    corpus = read(options.data, examples=options.examples, column=options.columns or "text")
     for note in corpus.notes:
         say(note)
     if options.valid is not None:
-        return corpus, read(options.valid, examples=corpus.kind, column=options.column)
+        return corpus, read(options.valid, examples=corpus.kind, column=options.columns or "text")
     train, valid = split(corpus)
     if not valid.texts:
         say("there is only one example, so none is held out: the loss below is that of the training text")
@@ -92,7 +92,7 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, context: int, train: C
     held = spans(valid, tokenizer, context, aside) if valid is not None else None
     if unknown := aside.get("tokens", "unknown"):
         say(f"{unknown:,} held-out characters do not occur in the training text and are read as unknown")
-    test = read(options.test, examples=train.kind, column=options.column) if options.test else None
+    test = read(options.test, examples=train.kind, column=options.columns or "text") if options.test else None
     digest = hashlib.sha256("\n".join(train.texts + (valid.texts if valid else [])).encode("utf-8", "surrogatepass")).hexdigest()
     source = options.data if options.data == "-" else str(Path(options.data or "").resolve())
     facts = {
