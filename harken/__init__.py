@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .checkpoint.load import load
     from .checkpoint.save import save
+    from .commands import tokenizer
     from .commands.compare import compare
     from .commands.demo import demo
     from .commands.eval import evaluate
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from .decode.options import Generated
     from .measure.score import score
     from .nn.mask import Mask
+    from .text.tokenizer import Tokenizer
 
     __version__: str
 
 __all__ = [
     "Generated",
     "Mask",
+    "Tokenizer",
     "__version__",
     "compare",
     "demo",
@@ -40,6 +43,7 @@ __all__ = [
     "save",
     "score",
     "stream",
+    "tokenizer",
     "train",
 ]
 
@@ -55,7 +59,9 @@ _HOMES = {
     "demo": "harken.commands.demo:demo",
     "load": "harken.checkpoint.load:load",
     "save": "harken.checkpoint.save:save",
+    "tokenizer": "harken.commands.tokenizer",
     "Mask": "harken.nn.mask:Mask",
+    "Tokenizer": "harken.text.tokenizer:Tokenizer",
     "Generated": "harken.decode.options:Generated",
 }
 
@@ -68,7 +74,8 @@ def _find(name: str) -> Any:
         import importlib
 
         module, _, attribute = _HOMES[name].partition(":")
-        value = getattr(importlib.import_module(module), attribute)
+        value = importlib.import_module(module)
+        value = getattr(value, attribute) if attribute else value  # a home without an attribute is a module of functions
     else:
         from .base.errors import did_you_mean
 
