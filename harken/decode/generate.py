@@ -79,7 +79,7 @@ def next_distribution(model: Model, tokenizer: Tokenizer, text: str) -> torch.Te
 
 def encode_prompt(model: Model, tokenizer: Tokenizer, prompt: str) -> list[int]:
     """The ids a prompt begins with, the template's special tokens included. InputError when it is empty or fills the context."""
-    ids = tokenizer.encode(prompt)
+    ids = tokenizer.prefix + tokenizer.encode(prompt, special=False)  # what the template puts behind a text would end it
     if not ids:
         raise InputError("the prompt is empty and this tokenizer has no token to begin with: give at least one character")
     if len(ids) >= model.context:
@@ -97,8 +97,9 @@ def end_ids(model: Model) -> list[int]:
 
 
 def silent_ids(tokenizer: Tokenizer) -> list[int]:
-    """The ids that say nothing where a text is written: padding, its beginning, an unknown character."""
-    return [i for i in (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id) if i is not None]
+    """The ids that say nothing where a text is written: padding, its beginning, a mask, an unknown character."""
+    silent = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.cls_id, tokenizer.mask_id, tokenizer.unk_id)
+    return sorted({i for i in silent if i is not None})
 
 
 def start_rows(model: Model, prompts: Sequence[list[int]], options: DecodeOptions) -> list[Row]:

@@ -16,7 +16,7 @@ import torch
 
 from ..base.errors import Interrupted, RunError
 from ..base.report import say
-from ..data.batches import Batches, Spans, parts
+from ..data.batches import Batches, Spans, parts, runs
 from ..measure.loss import measure
 from ..nn.models import Model
 from ..objectives.causal import batch_loss
@@ -31,6 +31,9 @@ from .plan import Plan
 from .state import Progress, load_state, save_state
 from .stop import Stop
 
+PACKED = 1_024
+"""Tokens in a packed row. Measured on two cores with lines of 7 to 230 tokens and widths of 64 to 256, against padded parts: 1.0 to
+1.3 times as fast at 768 and 1,024, no faster at all at 3,000, where what is computed no longer stays in the processor's cache."""
 LONGEST_GAP = 25.0
 """Seconds of work a kill may cost at most, however long a save takes."""
 
@@ -128,9 +131,9 @@ def learn(
     """
     device = model.device.type
     tokens, nats = int((rows[:, 1] - rows[:, 0]).sum()), 0.0
-    for part in parts(rows, plan.accumulate):
+    for part in runs(rows, plan.accumulate, PACKED) if plan.pack else parts(rows, plan.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=plan.dtype == "bfloat16"):
-            loss = batch_loss(model, train, part, pad)
+            loss = batch_loss(model, train, part, pad, pack=plan.pack)
         (loss.total / tokens).backward()
         nats += loss.total.item()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip).item()

@@ -49,6 +49,7 @@ class TrainOptions:
     dropout: float | None = option(None, "share of values dropped while training (default: 0.1 on many passes, else 0)", min=0, max=0.9)
     batch_size: int | None = option(None, "rows of text a step learns from", min=1)
     accumulate: int = option(1, "parts a batch is read in at least, to save memory; the gradient is the same", min=1)
+    pack: bool | None = option(None, "read the rows of a batch end to end instead of padded, each by itself (default: where a model can)")
     learning_rate: float | None = option(None, "peak learning rate", above=0)
     optimizer: Literal["muon", "adamw"] = option("muon", "how weights are moved")
     schedule: Literal["cosine", "linear", "constant", "wsd", "inverse_sqrt"] = option(

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from ..base.errors import InputError
 from ..base.report import count
-from ..data.corpus import Corpus
-from ..text.tokenizer import Tokenizer
+from ..data.corpus import Examples
 from .options import TrainOptions
 
 DEFAULT_STEPS = 2_000
@@ -71,14 +70,11 @@ BF16_WIDTH = 128
 """Narrower models are not faster in bfloat16 (measured: 0.9 times at 64, 1.6 at 128, 2.6 at 512)."""
 
 
-def choose_context(options: TrainOptions, train: Corpus, tokenizer: Tokenizer) -> int:
-    """Tokens a row may have: the longest example and its end, up to 1024; 128 for running text."""
+def choose_context(options: TrainOptions, kind: Examples, longest: int) -> int:
+    """Tokens a row may have: those of the longest example (`longest`), up to 1024; 128 for running text."""
     if options.context is not None:
         return options.context
-    if train.kind == "running":
-        return 128
-    longest = max(map(len, tokenizer.encode_many(train.texts)))
-    return min(LONGEST, max(16, -(-(longest + 2) // 16) * 16))
+    return 128 if kind == "running" else min(LONGEST, max(16, -(-longest // 16) * 16))
 
 
 def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:

@@ -35,7 +35,8 @@ class Model(nn.Module):
 
     config: Any
     context: int  # tokens it can read at once
-    packed = False
+    packs = False  # whether it reads packed rows, Mask(starts=...)
+    packed = False  # whether its weights are, ready to answer
 
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
         """An empty cache with room for `length` tokens in each of `batch` rows."""
@@ -118,6 +119,8 @@ class Model(nn.Module):
 
 class Decoder(Model):
     """A stack that only looks back, and a head over the vocabulary; `head` None ties it to the token embedding."""
+
+    packs = True
 
     def __init__(self, stack: Stack, head: Linear | None = None, *, context: int, window: int | None = None):
         super().__init__()

@@ -1,0 +1,122 @@
+"""Texts to token ids, in memory or in temporary files (the token shards), with every token accounted for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+
+from ..base.errors import InputError
+from ..text.tokenizer import Tokenizer
+from .batches import Spans
+from .corpus import Corpus
+from .ledger import Ledger
+from .numbers import ROWS, Numbers
+
+Overflow = Literal["window", "truncate", "drop"]
+"""What becomes of an example that is longer than the context: read in windows, cut off, or left out."""
+
+
+def tokenised(corpus: Corpus, tokenizer: Tokenizer, ledger: Ledger, stage: str = "tokens") -> Spans:
+    """Every text whole, as  <bos> text <eos>; for running text <bos> is not stored, but the id to be read before every row.
+
+    The context is that of the longest text. Counts "texts", their "tokens", the "ends" put behind them, those "unknown", and "only read":
+    without a special token in front nothing predicts the first token of a text, and one that has no other is "too short".
+    InputError when there is nothing to predict.
+    """
+    running = corpus.kind == "running" and tokenizer.bos_id is not None
+    front = np.array([] if running else tokenizer.prefix, np.int32)
+    end = np.array([] if tokenizer.eos_id is None else [tokenizer.eos_id], np.int32)
+    between = np.concatenate([end, front])
+    ids = Numbers(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32, name=corpus.source)
+    starts = Numbers(np.int64, name=corpus.source)
+    at = tokens = unknown = 0
+    last = -1  # the text to which the piece before belongs
+    for batch in corpus.texts.batches():
+        numbers = [number for number, _ in batch]
+        fresh = [number != before for before, number in zip([last, *numbers[:-1]], numbers, strict=True)]
+        # A tokenizer that gives every line a blank gives one to every piece too: at a blank, it takes that blank's place.
+        pieces = [piece if new or not tokenizer.marked else piece.removeprefix(" ") for new, (_, piece) in zip(fresh, batch, strict=True)]
+        some: list[np.ndarray] = []
+        begun: list[int] = []
+        for new, found in zip(fresh, tokenizer.encode_many(pieces), strict=True):
+            if new:
+                some.append(between if begun or last >= 0 else front)
+                at += len(some[-1])
+                begun.append(at - len(front))
+            some.append(found)
+            at += len(found)
+            tokens += len(found)
+        ids.add(joined := np.concatenate(some))
+        unknown += tokenizer.unknown(joined)
+        starts.add(begun)
+        last = numbers[-1]
+    count = len(corpus.texts)
+    if count:
+        ids.add(end)
+        at += len(end)
+        unknown -= tokenizer.unknown(front) + (count - 1) * tokenizer.unknown(between)  # where an end stands for the unknown too
+    for what, n in (("texts", count), ("tokens", tokens), ("ends", count * len(end)), ("unknown", unknown)):
+        ledger.add(stage, what, n)
+    spans = _targets(starts.array(), at, None if running else len(front), ledger, stage)
+    if not len(spans):
+        raise InputError(f"{corpus.source}: there is no token to predict; each text needs at least two tokens")
+    found = Spans(ids.array(), spans, tokenizer.bos_id if running else None, 1)
+    return dataclasses.replace(found, context=found.longest)
+
+
+def fitted(found: Spans, context: int, ledger: Ledger, source: str, *, overflow: Overflow | None, stage: str = "tokens") -> Spans:
+    """The same texts for rows of `context` tokens. A longer one is read in windows, keeps its beginning ("truncate"), or is left out
+    ("drop"), and the ledger counts it; None makes it an InputError that counts them. The stage adds up: RunError if it did not."""
+    kept, long, lost = Numbers(np.int64, 2, source), 0, 0
+    for i in range(0, len(found.spans), ROWS):
+        rows = found.spans[i : i + ROWS]
+        lengths = rows[:, 1] - rows[:, 0]
+        over = (lengths - context).clip(0)
+        long += int((over > 0).sum())
+        if overflow == "truncate":
+            kept.add(np.stack([rows[:, 0], rows[:, 1] - over], 1))
+            lost += int(over.sum())
+        elif overflow == "drop":
+            kept.add(rows[over == 0])
+            lost += int(lengths[over > 0].sum())
+    if long and overflow is None:
+        raise InputError(
+            f"{source}: {long:,} of {len(found.spans):,} examples are longer than the context of {context:,} tokens (the longest has "
+            f"{found.longest:,}): give --context {found.longest}, or --overflow window, truncate or drop"
+        )
+    if long and overflow in ("truncate", "drop"):
+        past = "truncated" if overflow == "truncate" else "dropped"
+        ledger.add(stage, f"texts {past}", long)
+        ledger.add(stage, f"tokens {past}", lost)
+        found = dataclasses.replace(found, spans=kept.array())
+        if not len(found.spans):
+            raise InputError(f"{source}: every example is longer than the context of {context:,} tokens: give a larger --context")
+    else:
+        ledger.add(stage, "texts cut into windows", long)
+    found = dataclasses.replace(found, context=context)
+    ledger.add(stage, "texts used", len(found.spans))
+    ledger.add(stage, "targets", found.targets)
+    ledger.balance(stage, "texts", "texts used", "texts dropped", "texts too short")
+    ledger.balance(stage, ("tokens", "ends"), "targets", "only read", "tokens truncated", "tokens dropped")
+    return found
+
+
+def _targets(starts: np.ndarray, stop: int, front: int | None, ledger: Ledger, stage: str) -> np.ndarray:
+    """(n, 2) what is to be predicted of the texts that begin at `starts`, the last of which ends at `stop`; `front`: special tokens in
+    front of each, None where its first token is predicted from what is read before every row."""
+    spans = Numbers(np.int64, 2)
+    read = 0 if front is None else max(1, front)
+    alone = short = 0
+    for i in range(0, len(starts), ROWS):
+        begin, end = starts[i : i + ROWS], starts[i + 1 : i + 1 + ROWS]
+        end = np.append(end, stop) if len(end) < len(begin) else end
+        there = begin + read < end
+        short += int((~there).sum())
+        alone += int((begin < end).sum()) if front == 0 else 0
+        spans.add(np.stack([begin + read, end], 1)[there])
+    for what, n in (("only read", alone), ("texts too short", short)):
+        if n:
+            ledger.add(stage, what, n)
+    return spans.array()
