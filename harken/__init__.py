@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .commands.eval import evaluate
     from .commands.generate import generate, stream
     from .commands.info import info
+    from .commands.look import look
     from .commands.next import next_tokens as next
     from .commands.train import train
     from .decode.options import Generated
@@ -39,6 +40,7 @@ __all__ = [
     "generate",
     "info",
     "load",
+    "look",
     "next",
     "save",
     "score",
@@ -55,6 +57,7 @@ _HOMES = {
     "score": "harken.measure.score:score",
     "evaluate": "harken.commands.eval:evaluate",
     "info": "harken.commands.info:info",
+    "look": "harken.commands.look:look",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "load": "harken.checkpoint.load:load",

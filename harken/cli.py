@@ -32,6 +32,7 @@ COMMANDS = {
     "next": "harken.commands.next",
     "eval": "harken.commands.eval",
     "compare": "harken.commands.compare",
+    "look": "harken.commands.look",
     "info": "harken.commands.info",
     "tokenizer train": "harken.commands.tokenizer",
     "tokenizer encode": "harken.commands.tokenizer",
