@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +17,22 @@ from .numbers import ROWS, Numbers, room
 
 _OVERHEAD = 400
 """Padded tokens that cost as much time as reading a batch in one more part (measured with small models on a CPU)."""
+
+
+class Source(Protocol):
+    """What can be batched: `targets` tokens to predict in one epoch, of which the `longest` row has so many, in rows of `context`.
+
+    A row is an array of numbers that its objective understands; the first two are where its targets begin and end."""
+
+    @property
+    def targets(self) -> Any: ...  # an int, also where it is worked out once and kept
+    @property
+    def longest(self) -> Any: ...
+    @property
+    def context(self) -> int: ...
+    def rows(self, rng: np.random.Generator | None = None) -> np.ndarray:
+        """(n, 2 or more) every row; with `rng`, long texts are cut at other places every time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -88,10 +105,10 @@ class Spans:
 class Batches:
     """Endless batches of training rows. `position` is (epoch, place); going back to it gives the same batches again."""
 
-    def __init__(self, spans: Spans, size: int, seed: int):
-        self.source, self.size, self.seed = spans, size, seed
+    def __init__(self, source: Source, size: int, seed: int):
+        self.source, self.size, self.seed = source, size, seed
         self.position = (0, 0)
-        self._epoch, self._order = -1, Order(spans.spans[:0], np.zeros(0, np.int32), size)
+        self._epoch, self._order = -1, Order(np.zeros((0, 2), np.int64), np.zeros(0, np.int32), size)
 
     def next(self) -> np.ndarray:
         """(B, 2) the next rows, longest first."""
@@ -154,7 +171,7 @@ def runs(rows: np.ndarray, least: int, tokens: int) -> list[np.ndarray]:
     return found if len(found) >= least else np.array_split(rows, count)
 
 
-def in_order(spans: Spans, size: int) -> Order:
+def in_order(source: Source, size: int) -> Order:
     """Batches of all rows, longest first, for measuring."""
-    rows = spans.rows()
+    rows = source.rows()
     return Order(rows, np.argsort(rows[:, 0] - rows[:, 1], kind="stable"), size)

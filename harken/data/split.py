@@ -35,7 +35,8 @@ def split(corpus: Corpus, share: float | None = None) -> tuple[Corpus, Corpus]:
     elif corpus.kind == "running" and len(texts) < _FEWEST_DOCUMENTS:
         train, valid = _by_place(texts, share)
     else:
-        train, valid = _by_hash(texts, share)
+        chosen = held_out(texts, share)
+        train, valid = texts.select(~chosen), texts.select(chosen)
     ledger = corpus.ledger.copy()
     for unit, of in (("texts", len), ("characters", lambda each: each.characters)):
         ledger.add("split", f"train {unit}", of(train))
@@ -45,7 +46,9 @@ def split(corpus: Corpus, share: float | None = None) -> tuple[Corpus, Corpus]:
     return replace(corpus, texts=train, ledger=ledger), replace(corpus, texts=valid, ledger=ledger, notes=[])
 
 
-def _by_hash(texts: Texts, share: float) -> tuple[Texts, Texts]:
+def held_out(texts: Texts, share: float | None = None) -> np.ndarray:
+    """(n,) bool: which texts are held out, by a hash of each; as in `split`, of which this is the rule for examples."""
+    share = min(0.1, _ENOUGH_BYTES / max(texts.size, 1)) if share is None else share
     chosen = np.zeros(len(texts), bool)
     at, least, most = 0, np.uint64(-1 % 2**64), np.uint64(0)
     for hashes in texts.fingerprints():
@@ -55,7 +58,7 @@ def _by_hash(texts: Texts, share: float) -> tuple[Texts, Texts]:
         chosen[:] = False
     elif not chosen.any() or chosen.all():
         chosen = np.concatenate([hashes == least for hashes in texts.fingerprints()])
-    return texts.select(~chosen), texts.select(chosen)
+    return chosen
 
 
 def _by_place(texts: Texts, share: float) -> tuple[Texts, Texts]:

@@ -18,16 +18,25 @@ Overflow = Literal["window", "truncate", "drop"]
 """What becomes of an example that is longer than the context: read in windows, cut off, or left out."""
 
 
-def tokenised(corpus: Corpus, tokenizer: Tokenizer, ledger: Ledger, stage: str = "tokens") -> Spans:
+Role = Literal["text", "source", "target"]
+"""What a corpus is to a model: read and predicted, only read, or predicted from something else."""
+
+
+def tokenised(corpus: Corpus, tokenizer: Tokenizer, ledger: Ledger, stage: str = "tokens", *, role: Role = "text") -> Spans:
     """Every text whole, as  <bos> text <eos>; for running text <bos> is not stored, but the id to be read before every row.
 
-    The context is that of the longest text. Counts "texts", their "tokens", the "ends" put behind them, those "unknown", and "only read":
+    A "source" is read whole, with all that the tokenizer's template puts around a text and its end; before a "target" an id is read that
+    is not stored either, 0 until the family's own is put there.
+
+    The context is that of the longest text. Counts "texts", their "tokens", the "ends" put around them, those "unknown", and "only read":
     without a special token in front nothing predicts the first token of a text, and one that has no other is "too short".
     InputError when there is nothing to predict.
     """
-    running = corpus.kind == "running" and tokenizer.bos_id is not None
-    front = np.array([] if running else tokenizer.prefix, np.int32)
-    end = np.array([] if tokenizer.eos_id is None else [tokenizer.eos_id], np.int32)
+    lead = tokenizer.bos_id if corpus.kind == "running" else 0 if role == "target" else None
+    front = np.array(tokenizer.prefix if lead is None else [], np.int32)
+    ends = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
+    end = np.array((tokenizer.suffix or ends) if role == "source" else ends, np.int32)
+    read = 0 if lead is not None or role == "source" else max(1, len(front))  # tokens of a text in front of its first target
     between = np.concatenate([end, front])
     ids = Numbers(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32, name=corpus.source)
     starts = Numbers(np.int64, name=corpus.source)
@@ -57,12 +66,13 @@ def tokenised(corpus: Corpus, tokenizer: Tokenizer, ledger: Ledger, stage: str =
         ids.add(end)
         at += len(end)
         unknown -= tokenizer.unknown(front) + (count - 1) * tokenizer.unknown(between)  # where an end stands for the unknown too
-    for what, n in (("texts", count), ("tokens", tokens), ("ends", count * len(end)), ("unknown", unknown)):
+    marks = len(end) + (len(front) if role == "source" else 0)
+    for what, n in (("texts", count), ("tokens", tokens), ("ends", count * marks), ("unknown", unknown)):
         ledger.add(stage, what, n)
-    spans = _targets(starts.array(), at, None if running else len(front), ledger, stage)
+    spans = _targets(starts.array(), at, read, len(front), ledger, stage)
     if not len(spans):
         raise InputError(f"{corpus.source}: there is no token to predict; each text needs at least two tokens")
-    found = Spans(ids.array(), spans, tokenizer.bos_id if running else None, 1)
+    found = Spans(ids.array(), spans, lead, 1)
     return dataclasses.replace(found, context=found.longest)
 
 
@@ -103,18 +113,17 @@ def fitted(found: Spans, context: int, ledger: Ledger, source: str, *, overflow:
     return found
 
 
-def _targets(starts: np.ndarray, stop: int, front: int | None, ledger: Ledger, stage: str) -> np.ndarray:
-    """(n, 2) what is to be predicted of the texts that begin at `starts`, the last of which ends at `stop`; `front`: special tokens in
-    front of each, None where its first token is predicted from what is read before every row."""
+def _targets(starts: np.ndarray, stop: int, read: int, front: int, ledger: Ledger, stage: str) -> np.ndarray:
+    """(n, 2) what is to be predicted of the texts that begin at `starts`, the last of which ends at `stop`, with `front` special tokens
+    in front of each: all but the first `read`."""
     spans = Numbers(np.int64, 2)
-    read = 0 if front is None else max(1, front)
     alone = short = 0
     for i in range(0, len(starts), ROWS):
         begin, end = starts[i : i + ROWS], starts[i + 1 : i + 1 + ROWS]
         end = np.append(end, stop) if len(end) < len(begin) else end
         there = begin + read < end
         short += int((~there).sum())
-        alone += int((begin < end).sum()) if front == 0 else 0
+        alone += int((begin < end).sum()) * max(0, read - front)
         spans.add(np.stack([begin + read, end], 1)[there])
     for what, n in (("only read", alone), ("texts too short", short)):
         if n:

@@ -16,10 +16,10 @@ import torch
 
 from ..base.errors import Interrupted, RunError
 from ..base.report import say
-from ..data.batches import Batches, Spans, parts, runs
+from ..data.batches import Batches, Source, parts, runs
 from ..measure.loss import measure
 from ..nn.models import Model
-from ..objectives.causal import batch_loss
+from ..objectives.objective import objective_of
 from .average import Average
 from .bar import Bar
 from .clock import Clock
@@ -40,8 +40,8 @@ LONGEST_GAP = 25.0
 
 def fit(
     model: Model,
-    train: Spans,
-    valid: Spans | None,
+    train: Source,
+    valid: Source | None,
     plan: Plan,
     run: RunFolder,
     *,
@@ -123,7 +123,7 @@ def stale(plan: Plan, progress: Progress) -> bool:
 
 
 def learn(
-    model: Model, optimizer: Optimizer, train: Spans, rows: np.ndarray, plan: Plan, pad: int, learning_rate: float, step: int
+    model: Model, optimizer: Optimizer, train: Source, rows: np.ndarray, plan: Plan, pad: int, learning_rate: float, step: int
 ) -> tuple[float, int, float]:
     """One optimizer step on rows (B, 2); returns (summed nats, tokens, gradient norm).
 
@@ -133,7 +133,7 @@ def learn(
     tokens, nats = int((rows[:, 1] - rows[:, 0]).sum()), 0.0
     for part in runs(rows, plan.accumulate, PACKED) if plan.pack else parts(rows, plan.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=plan.dtype == "bfloat16"):
-            loss = batch_loss(model, train, part, pad, pack=plan.pack)
+            loss = objective_of(train).batch_loss(model, train, part, pad, pack=plan.pack)
         (loss.total / tokens).backward()
         nats += loss.total.item()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip).item()
@@ -145,7 +145,7 @@ def learn(
 
 def evaluate(
     whole: Whole,
-    valid: Spans | None,
+    valid: Source | None,
     plan: Plan,
     run: RunFolder,
     progress: Progress,

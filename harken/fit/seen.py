@@ -31,5 +31,7 @@ def seen(corpus: Corpus, folder: Path) -> np.ndarray | None:
     """(examples,) bool: which of these examples the run in `folder` has learned from; None where it did not record any."""
     if corpus.kind != "lines" or not (folder / SEEN).is_file():
         return None
-    known = load_file(folder / SEEN)["hashes"].numpy()
-    return np.concatenate([np.isin(hashes.view(np.int64), known) for hashes in corpus.texts.fingerprints()])
+    known = load_file(folder / SEEN)["hashes"].numpy().view(np.uint64)
+    if not len(known):
+        return np.zeros(len(corpus.texts), bool)
+    return np.concatenate([known[np.searchsorted(known[:-1], hashes)] == hashes for hashes in corpus.texts.fingerprints()])

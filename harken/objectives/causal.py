@@ -62,3 +62,12 @@ def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack:
     logits = model(inputs.to(device), Mask(lengths=lengths))  # (B, L, V)
     total = F.cross_entropy(logits[real.to(device)].float(), targets[real].to(device), reduction="sum")
     return Loss(total, int(real.sum()))
+
+
+def nats(model: Model, source: Spans, rows: np.ndarray, pad: int) -> tuple[float, int]:
+    """(summed negative log-probability of the targets of some rows (B, 2), how many they are), by the model's own way to score."""
+    inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
+    real = targets != -100  # (B, L)
+    ids = torch.cat([inputs[:, :1], targets.masked_fill(~real, pad)], 1).to(model.device)  # (B, 1 + L)
+    scores = model.score(ids, Mask(lengths=lengths + 1))[:, 1:].cpu()
+    return -scores[real].double().sum().item(), int(real.sum())

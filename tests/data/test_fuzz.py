@@ -45,7 +45,8 @@ everything = given(
     characters=st.booleans(),
     memory=st.sampled_from([(3, 4), (64, 50), (1 << 22, 1 << 26)]),
 )
-settled = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]}
+unhurried = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+settled = {"deadline": None, "suppress_health_check": unhurried}
 
 
 @settings(max_examples=300, **settled)

@@ -51,9 +51,9 @@ work(sys.argv[4], bpe)  # whatever is there once: imports, tables, the allocator
 before = own()
 peak = [before]
 threading.Thread(target=watch, daemon=True).start()
-began = time.monotonic()
+began = time.process_time()
 facts = work(path, bpe)
-print(json.dumps({**facts, "grown": peak[0] - before, "seconds": time.monotonic() - began}))
+print(json.dumps({**facts, "grown": peak[0] - before, "seconds": time.process_time() - began}))
 """
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's own memory")
@@ -100,4 +100,4 @@ def test_a_line_of_100_megabytes(tmp_path, unit, tokenizer):
     path.write_text(unit * (100_000_000 // len(unit.encode())), "utf-8")
     found = watched(path, small, tokenizer, 1 << 20)
     assert found["kind"] == "running" and found["texts"] == 1
-    assert found["grown"] < 300e6 and found["seconds"] < 300, found
+    assert found["grown"] < 300e6 and found["seconds"] < 200, found

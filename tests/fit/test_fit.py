@@ -19,6 +19,7 @@ import harken
 from harken.base.errors import InputError, RunError
 from harken.fit import fit as fitting
 from harken.fit.state import Progress
+from harken.objectives import causal
 
 SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16}
 
@@ -137,7 +138,7 @@ def test_a_run_killed_ten_times_ends_in_the_same_bits(lines, tmp_path):
 
 def test_a_loss_that_is_not_a_number_keeps_the_last_good_state(lines, tmp_path, monkeypatch):
     out = tmp_path / "run"
-    measured = fitting.batch_loss
+    measured = causal.batch_loss
 
     def broken(*args, **options):
         loss = measured(*args, **options)
@@ -151,7 +152,7 @@ def test_a_loss_that_is_not_a_number_keeps_the_last_good_state(lines, tmp_path, 
         return learn(*args)
 
     monkeypatch.setattr(fitting, "learn", counted)
-    monkeypatch.setattr(fitting, "batch_loss", broken)
+    monkeypatch.setattr(causal, "batch_loss", broken)
     with pytest.raises(RunError, match=r"not a number any more at step 7.*--learning-rate"):
         harken.train(str(lines), out=str(out), steps=20, save_every=0, **SMALL)
     state = load_file(out / "state" / "last.safetensors")
