@@ -69,7 +69,9 @@ def main() -> None:
             train = [sys.executable, "-m", "harken", "train", str(path), "--steps", "20", "--tokenizer", "bpe", "--out", f"{folder}/run"]
             peak, own, seconds = watched([*train, *asked.options])
         over |= peak > asked.limit * 2**30
-        print(f"{kind}: {asked.gigabytes:g} GB in {seconds:.0f} s, peak {peak / 2**30:.2f} GiB, of its own {own / 2**30:.2f} GiB", flush=True)
+        print(
+            f"{kind}: {asked.gigabytes:g} GB in {seconds:.0f} s, peak {peak / 2**30:.2f} GiB, of its own {own / 2**30:.2f} GiB", flush=True
+        )
     sys.exit(over)
 
 
