@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -80,6 +80,10 @@ class Spans:
             stop[np.cumsum(count) - 1] = end
             rows.add(np.stack([start, stop], 1))
         return rows.array()
+
+    def within(self, context: int) -> Spans:
+        """The same texts, cut into rows of `context` tokens from now on."""
+        return replace(self, context=context)
 
     def take(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """rows (B, 2) -> inputs (B, L) filled with `pad`, targets (B, L) filled with -100, lengths (B,); all int64."""

@@ -131,7 +131,7 @@ class Columns:
                 continue
             found = _called(name, header, where, word)
             if found is None and name in roles:
-                if len(first) != 1:
+                if len(first) != 1 or len(roles) > 1:
                     raise InputError(_absent(name, name, first, headed, where, guess, word))
                 found = 0
             if found is not None:

@@ -124,6 +124,14 @@ class PairSpans:
         """(n, 4) every pair: pairs are never cut."""
         return self.spans
 
+    def within(self, context: int) -> PairSpans:
+        """Themselves: pairs are never cut, and those that are too long are gone already."""
+        return self
+
+    def after(self, start: int) -> PairSpans:
+        """The same pairs, each target read after this id."""
+        return replace(self, target=replace(self.target, lead=start))
+
     def take(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """rows (B, 4) -> sources (B, S) and their lengths (B,), inputs (B, L) filled with `pad`, targets (B, L) filled with -100."""
         lengths = rows[:, 3] - rows[:, 2]

@@ -13,21 +13,23 @@ from ..families.table import build, config_class, family
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
+from . import pairs, prepare
 from . import plan as planning
 from .count import choose_order, never_predicted
 from .folder import has_bf16
 from .options import TrainOptions
 from .plan import Plan
-from .prepare import Prepared, corpora, make_tokenizer, prepared
+from .prepare import Prepared
 
 
 def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     """Everything a new run needs. InputError when the request cannot be met."""
     name = options.model or "llama"
     family(name)  # a name that is not known is said before anything is read
-    train, valid = corpora(options)
-    tokenizer = make_tokenizer(options, train)
-    data = prepared(options, tokenizer, train, valid)
+    material = material_of(name, options)
+    train, valid = material.corpora(options)
+    tokenizer = material.make_tokenizer(options, train)
+    data = material.prepared(options, tokenizer, train, valid)
     rows, targets = len(data.train.rows()), data.train.targets
     plan = planning.choose_plan(options, targets=targets, rows=rows)
     size = planning.choose_size(options, plan, targets=targets, rows=rows)
@@ -43,7 +45,9 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     pack = packs if options.pack is None else options.pack
     plan = dataclasses.replace(plan, learning_rate=learning_rate, dtype=dtype, dropout=dropout, pack=pack)
     tokenizer.extra["model_max_length"] = data.train.context
-    data.reach(model.span)
+    data.change(lambda side: side.within(model.span))
+    if (start := getattr(config, "decoder_start_token_id", None)) is not None:
+        data.change(lambda side: side.after(start))
     if family(name).LEARNS == "counts":
         say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")
         return model, tokenizer, data, plan
@@ -51,6 +55,16 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     for line in planning.describe(plan, size, data.train.context, parameters, targets, rows):
         say(line)
     return model, tokenizer, data, plan
+
+
+def material_of(name: str, options: TrainOptions) -> Any:
+    """What reads the data of a family: the module for texts, or that for pairs. InputError when the options are for the other."""
+    if getattr(family(name), "READS", "text") == "source":
+        pairs.check(options, name)
+        return pairs
+    if options.target is not None:
+        raise InputError(f"--target is for a model that answers a source; the family {name} continues texts")
+    return prepare
 
 
 def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Tokenizer, data: Prepared) -> Config:
@@ -71,5 +85,7 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
     elif learns == "gradients":
         config.initializer_range = round(math.sqrt(0.4 / size.width), 4)
     config.bos_token_id, config.eos_token_id, config.pad_token_id = tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
+    if hasattr(config, "decoder_start_token_id"):
+        config.decoder_start_token_id = tokenizer.pad_id if tokenizer.bos_id is None else tokenizer.bos_id
     config.check()
     return config

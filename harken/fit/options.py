@@ -17,6 +17,8 @@ class TrainOptions:
         None, "text, .jsonl, .csv, .tsv or .parquet file (.gz too), folder, or - for standard input; with --resume it may be left out"
     )
     config: str | None = option(None, "file of options, run.toml: a line an option, as in steps = 500; the command line has the last word")
+    source: str | None = option(None, "for pairs in two aligned files: that of the sources, instead of DATA")
+    target: str | None = option(None, "for pairs in two aligned files: that of the targets; its n-th line answers the n-th source")
     model: str | None = option(None, "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt2, llama (the default) or mixture")
     out: str | None = option(None, "folder of the run (default: runs/DATA-MODEL)", short="-o")
     resume: bool = option(False, "go on with the run in --out, exactly where its last saved state is")
@@ -24,6 +26,8 @@ class TrainOptions:
     replay: str | None = option(None, "folder of a finished run to repeat step by step, its options, schedule and seed")
     valid: str | None = option(None, "file to measure on while training (default: a tenth of the data, chosen by content)")
     test: str | None = option(None, "file to measure the finished model on, once")
+    valid_target: str | None = option(None, "for pairs in two aligned files: the targets of --valid")
+    test_target: str | None = option(None, "for pairs in two aligned files: the targets of --test")
     examples: Literal["lines", "running"] | None = option(
         None, "whether each line is an example or the file is running text (default: detected)"
     )
@@ -77,11 +81,19 @@ class TrainOptions:
             raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with")
+        if self.source is not None:
+            if self.data is not None:
+                raise InputError("--source names the file of the sources, and DATA another: give one of them")
+            object.__setattr__(self, "data", self.source)
+            object.__setattr__(self, "source", None)
+        for one, two, flag in ((self.valid_target, self.valid, "--valid"), (self.test_target, self.test, "--test")):
+            if one is not None and (two is None or self.target is None):
+                raise InputError(f"{flag}-target belongs to {flag} and --target: give all three")
         if self.replay is not None and (self.resume or any(v is not None for v in (self.steps, self.epochs, self.minutes))):
             raise InputError("--replay repeats a run as it was: leave out --resume, --steps, --epochs and --minutes")
         if self.data is None and not self.resume and self.replay is None:
             raise InputError("DATA is missing: name a text file, a table or a folder, or - for standard input")
 
 
-RUN_ONLY = ("data", "out", "resume", "overwrite", "replay", "config", "json", "save_every", "began")
+RUN_ONLY = ("data", "source", "target", "out", "resume", "overwrite", "replay", "config", "json", "save_every", "began")
 """Options that may differ when a run goes on; every other is fixed in its record."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
 from ..base.report import say
-from ..data.batches import Spans
 from ..data.columns import Columns
 from ..data.corpus import Corpus
 from ..data.ledger import Ledger
@@ -32,19 +31,19 @@ LEARNED = 100_000_000
 class Prepared:
     """The data of a run, ready to learn from."""
 
-    corpus: Corpus  # the training texts
-    train: Spans
-    valid: Spans | None
-    test: Spans | None
+    corpus: Corpus  # the training texts: all that the model is to say
+    train: Any  # a source of rows, as are the next two
+    valid: Any | None
+    test: Any | None
     bytes_per_target: float  # of the held-out text
     facts: dict[str, Any]
     ledger: Ledger
+    prompts: tuple[str, ...] = ("",)  # to write samples from
 
-    def reach(self, context: int) -> None:
-        """Cut the texts into rows of `context` tokens from now on."""
-        self.train = dataclasses.replace(self.train, context=context)
-        self.valid = dataclasses.replace(self.valid, context=context) if self.valid is not None else None
-        self.test = dataclasses.replace(self.test, context=context) if self.test is not None else None
+    def change(self, how: Callable[[Any], Any]) -> None:
+        """Each of the three sides becomes `how(side)`."""
+        self.train = how(self.train)
+        self.valid, self.test = (None if side is None else how(side) for side in (self.valid, self.test))
 
 
 def corpora(options: TrainOptions) -> tuple[Corpus, Corpus | None]:
@@ -83,21 +82,22 @@ def compare(train: Corpus, held: Corpus, side: str = "held-out") -> None:
 KINDS = {"char": "characters", "word": "words", "bpe": "byte-level BPE", "wordpiece": "WordPiece", "unigram": "Unigram"}
 
 
-def make_tokenizer(options: TrainOptions, train: Corpus) -> Tokenizer:
-    """Train the tokenizer on the training texts only."""
-    characters = train.texts.characters
-    chosen, size = choose_kind(characters, characters / len(train.texts))
+def make_tokenizer(options: TrainOptions, *sides: Corpus) -> Tokenizer:
+    """Train the tokenizer on the training texts only, on all sides of them together."""
+    characters = sum(side.texts.characters for side in sides)
+    chosen, size = choose_kind(characters, characters / sum(len(side.texts) for side in sides))
     kind = options.tokenizer or ("bpe" if options.vocab_size else chosen)
     if options.vocab_size is not None and kind == "char":
         raise InputError("--vocab-size is not for --tokenizer char: characters have as many tokens as the text has")
     if kind == "char":
-        tokenizer = train_characters([alphabet(train.texts)])
+        tokenizer = train_characters([alphabet(side.texts) for side in sides])
     else:
-        some = sample(train.texts, LEARNED)
-        if some is not train.texts:
-            say(f"the tokenizer learns from an even sample of {some.size:,} of {train.texts.size:,} bytes")
+        some = [sample(side.texts, LEARNED // len(sides)) for side in sides]
+        learned, whole = sum(each.size for each in some), sum(side.texts.size for side in sides)
+        if learned < whole:
+            say(f"the tokenizer learns from an even sample of {learned:,} of {whole:,} bytes")
         wanted = options.vocab_size or size or (1_024 if kind == "bpe" else None)
-        tokenizer = train_tokenizer(kind, (piece for _, piece in some.parts()), wanted)
+        tokenizer = train_tokenizer(kind, (piece for each in some for _, piece in each.parts()), wanted)
     say(f"tokenizer: {KINDS[kind]}, {tokenizer.vocab_size:,} tokens")
     return tokenizer
 
@@ -127,9 +127,8 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Corpus, valid: 
         raise InputError(f"{few}: give more text or a smaller --context")
     tell(ledger, context, "characters" if tokenizer.kind == "char" else "words", windows=train.kind == "lines")
     held = found.get("valid tokens")
-    source = options.data if options.data == "-" else str(Path(options.data or "").resolve())
     facts = {
-        "source": source,
+        "source": place(options.data or ""),
         "kind": train.kind,
         "sha256": digest(train.texts, *([valid.texts] if valid is not None else [])),
         "texts": len(train.texts),
@@ -139,6 +138,11 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Corpus, valid: 
     # Where something is left out, the bytes are not those of the targets.
     bytes_per_target = valid.bytes() / held.targets if valid is not None and held is not None and not left_out else 0.0
     return Prepared(train, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger)
+
+
+def place(path: str) -> str:
+    """A path that stays right in another folder; standard input has none."""
+    return path if path == "-" else str(Path(path).resolve())
 
 
 def tell(ledger: Ledger, context: int, unit: str, *, windows: bool) -> None:

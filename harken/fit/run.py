@@ -21,7 +21,7 @@ from ..measure.loss import measure
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .begin import begin
+from .begin import begin, material_of
 from .clock import Clock
 from .count import count
 from .fit import fit
@@ -29,7 +29,7 @@ from .folder import RECORD, RunFolder
 from .mixture import fit_mixture
 from .options import RUN_ONLY, TrainOptions
 from .plan import Plan
-from .prepare import Prepared, prepare
+from .prepare import Prepared
 from .seen import remember
 from .state import Progress
 
@@ -92,7 +92,9 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     folder.reopen()
     options = resumed(options, folder.record)
     model, tokenizer = load(folder.path)
-    data = prepare(options, tokenizer, model.span)
+    data = material_of(model.config.model_type, options).prepare(options, tokenizer, model.span)
+    if (start := getattr(model.config, "decoder_start_token_id", None)) is not None:
+        data.change(lambda side: side.after(start))
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
         raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
     say(f"resuming {folder.path}")
@@ -118,7 +120,7 @@ def measured_whole(data: Prepared, plan: Plan) -> bool:
 
 def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, clock: Clock) -> Progress:
     """Let the model learn in its own way: by gradients, by counting, or both; returns how far it came."""
-    pad, keep = tokenizer.pad_id or 0, keeper(model, tokenizer, folder)
+    pad, keep = tokenizer.pad_id or 0, keeper(model, tokenizer, folder, data.prompts)
     learns = family(model.config.model_type).LEARNS
     if learns == "gradients":
         return fit(model, data.train, data.valid, plan, folder, pad=pad, keep=keep, clock=clock)
@@ -166,19 +168,21 @@ def resumed(options: TrainOptions, record: dict[str, Any]) -> TrainOptions:
     known = {f.name for f in dataclasses.fields(TrainOptions)}
     if foreign := [name for name in record["options"] if name not in known]:
         raise InputError(f"this run was begun by another version of harken (it has the option {foreign[0]!r}): train anew")
-    return dataclasses.replace(options, **record["options"], data=data)
+    return dataclasses.replace(options, **record["options"], data=data, target=options.target or record["data"].get("target"))
 
 
-def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder):
+def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, prompts: tuple[str, ...]):
     """What happens when a measurement is the best so far: weights, picture and samples are written."""
+    count = max(1, 3 // len(prompts))  # texts that begin with nothing differ by chance, answers by their source
 
     def keep(progress: Progress) -> None:
         save_weights(model, folder.path)
-        written = generate(
-            model, tokenizer, [""], DecodeOptions(max_new_tokens=60, temperature=0.8, num_return_sequences=3, seed=progress.step)
-        )
+        asked = DecodeOptions(max_new_tokens=60, temperature=0.8 if count > 1 else 0.0, num_return_sequences=count, seed=progress.step)
+        written = [
+            (f"{one.prompt} → " if count == 1 and one.prompt else "") + one.text for one in generate(model, tokenizer, prompts, asked)
+        ]
         loss = f" · held-out loss {progress.valid:.4f}" if progress.valid is not None else ""
-        quoted = "\n".join("> " + sample.text.replace("\n", "\n> ") + "\n" for sample in written)
+        quoted = "\n".join("> " + sample.replace("\n", "\n> ") + "\n" for sample in written)
         progress.samples.append(f"## step {progress.step:,}{loss}\n\n{quoted}")
         folder.write_samples(progress.samples)
         if progress.step:

@@ -1,0 +1,103 @@
+"""The data of a run that learns to answer a source with a target: read, split, tokenised. The counterpart of `prepare` for pairs."""
+
+from __future__ import annotations
+
+from ..base.errors import InputError
+from ..base.report import say
+from ..data.columns import Columns
+from ..data.ledger import Ledger
+from ..data.overlap import overlap
+from ..data.pairs import Pairs, PairSpans, fitted_pairs, read_pairs, split_pairs
+from ..data.texts import digest
+from ..objectives.seq2seq import tokenised_pairs
+from ..text.tokenizer import Tokenizer
+from .options import TrainOptions
+from .plan import choose_context
+from .prepare import Prepared, place
+from .prepare import make_tokenizer as of_texts
+
+SAMPLES = 3
+"""Held-out sources that are answered each time the model is measured."""
+
+
+def corpora(options: TrainOptions) -> tuple[Pairs, Pairs | None]:
+    """The training and held-out pairs; what was read and how is said."""
+    columns = Columns.parse(options.columns)
+    pairs = read_pairs(options.data or "", columns, target=options.target)
+    for note in pairs.source.notes:
+        say(note)
+    if options.valid is not None:
+        valid = read_pairs(options.valid, columns, target=options.valid_target)
+        compare(pairs, valid)
+        return pairs, valid
+    train, valid = split_pairs(pairs)
+    if not len(valid):
+        say("there is only one pair, so none is held out: the loss below is that of the training text")
+        return train, None
+    say(f"held out to measure: {len(valid):,} of {len(pairs):,} pairs")
+    return train, valid
+
+
+def compare(train: Pairs, held: Pairs, side: str = "held-out") -> None:
+    """Say and count which held-out sources were learned from."""
+    found = overlap(train.source, held.source, side)
+    train.source.ledger.add("split", f"{side} sources also in training", found.shared)
+    if found.shared:
+        say(f"{found}, which flatters the loss: leave them out on one side")
+
+
+def make_tokenizer(options: TrainOptions, train: Pairs) -> Tokenizer:
+    """One tokenizer for both sides."""
+    return of_texts(options, train.source, train.target)
+
+
+def prepare(options: TrainOptions, tokenizer: Tokenizer, context: int) -> Prepared:
+    """The data of a run whose tokenizer and model are there already."""
+    return prepared(options, tokenizer, *corpora(options), context)
+
+
+def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Pairs, valid: Pairs | None, context: int | None = None) -> Prepared:
+    """Tokenised pairs; what was cut or is unknown is said. `context` None chooses it.
+
+    InputError when a side is longer than the context and no --overflow says what to do with it."""
+    ledger, test = train.source.ledger, None
+    if options.test is not None:
+        test = read_pairs(options.test, Columns.parse(options.columns), target=options.test_target)
+        compare(train, test, "test")
+    sides = {"tokens": train, "valid tokens": valid, "test tokens": test}
+    whole = {stage: (pairs, tokenised_pairs(pairs, tokenizer, ledger, stage)) for stage, pairs in sides.items() if pairs is not None}
+    longest = max(max(spans.source.longest, spans.target.longest) for _, spans in whole.values())
+    context = context or choose_context(options, "lines", longest)
+    found: dict[str, PairSpans] = {}
+    for stage, (pairs, spans) in whole.items():
+        found[stage] = fitted_pairs(spans, context, ledger, pairs.source.source, overflow=options.overflow, stage=stage)
+    tell(ledger, context)
+    held = found.get("valid tokens")
+    facts = {
+        "source": place(options.data or ""),
+        "target": None if options.target is None else place(options.target),
+        "kind": "pairs",
+        "sha256": digest(*(side.texts for pairs in (train, valid) if pairs is not None for side in (pairs.source, pairs.target))),
+        "texts": len(train),
+        "held_out_texts": 0 if valid is None else len(valid),
+    }
+    cut = ledger.get("valid tokens", "pairs truncated") + ledger.get("valid tokens", "pairs dropped")
+    bytes_per_target = valid.bytes() / held.targets if valid is not None and held is not None and not cut else 0.0
+    prompts = tuple((valid or train).source.texts[:SAMPLES])
+    return Prepared(train.target, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger, prompts)
+
+
+def tell(ledger: Ledger, context: int) -> None:
+    """Say what was cut, left out or is unknown."""
+    for past in ("truncated", "dropped"):
+        if n := ledger.get("tokens", f"pairs {past}"):
+            lost = ledger.get("tokens", f"source tokens {past}") + ledger.get("tokens", f"target tokens {past}")
+            say(f"{n:,} pairs are longer than the context of {context} and are {past}: {lost:,} tokens")
+    if unknown := ledger.get("valid tokens", "unknown") + ledger.get("source valid tokens", "unknown"):
+        say(f"{unknown:,} held-out tokens are not in the vocabulary and are read as unknown")
+
+
+def check(options: TrainOptions, name: str) -> None:
+    """InputError when the options are for the other kind of data."""
+    if options.examples is not None:
+        raise InputError(f"--examples is for texts to continue; a model of the family {name} learns from pairs")
