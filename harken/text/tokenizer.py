@@ -7,15 +7,18 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import tokenizers
 from tokenizers import models
 
 from ..base.errors import InputError
-from ..base.files import read_json, write_json, write_text
+from ..base.files import write_json, write_text
 from .pieces import line_pieces, pieces, slices
+
+if TYPE_CHECKING:
+    from .marian import Encoded, Marian, Side
 
 Kind = Literal["char", "word", "bpe", "wordpiece", "unigram", "other"]
 
@@ -40,7 +43,9 @@ class Tokenizer:
     Text is always only text: "<eos>" inside a text is encoded as its characters, never as the special token.
     """
 
-    def __init__(self, inner: tokenizers.Tokenizer, names: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, inner: tokenizers.Tokenizer | Marian, names: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None
+    ) -> None:
         """`names` maps ROLES to token strings; a token that the vocabulary lacks gives the id None."""
         self.inner = inner
         self.names = dict(names or {})
@@ -149,6 +154,8 @@ class Tokenizer:
 
         One called <mask>, [MASK], <sep> … takes that role where it is free. InputError when one is a single character, or there already.
         """
+        if not isinstance(self.inner, tokenizers.Tokenizer):
+            raise InputError("this tokenizer takes no further tokens: its vocabulary is Marian's own file, vocab.json")
         inner = tokenizers.Tokenizer.from_str(self.inner.to_str())
         for special in specials:
             if len(special) < 2 or inner.token_to_id(special) is not None:
@@ -164,40 +171,31 @@ class Tokenizer:
     # ---- files
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write tokenizer.json and tokenizer_config.json, each whole or not at all; `transformers.AutoTokenizer` opens the folder too."""
-        truncation, padding = self._limits
+        """Write tokenizer.json (Marian: the files it was read from) and tokenizer_config.json, each whole or not at all;
+        `transformers.AutoTokenizer` opens the folder too."""
         inner = self.inner
-        if truncation or padding:
-            inner = tokenizers.Tokenizer.from_str(inner.to_str())
-            if truncation:
-                inner.enable_truncation(**truncation)
-            if padding:
-                inner.enable_padding(**padding)
-        write_text(Path(folder) / "tokenizer.json", inner.to_str(pretty=True))
+        if isinstance(inner, tokenizers.Tokenizer):
+            truncation, padding = self._limits
+            if truncation or padding:
+                inner = tokenizers.Tokenizer.from_str(inner.to_str())
+                if truncation:
+                    inner.enable_truncation(**truncation)
+                if padding:
+                    inner.enable_padding(**padding)
+            write_text(Path(folder) / "tokenizer.json", inner.to_str(pretty=True))
+        else:
+            inner.write(Path(folder))
         write_json(Path(folder) / "tokenizer_config.json", {**self.extra, **{f"{role}_token": name for role, name in self.names.items()}})
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Tokenizer:
-        """Read a folder that `save` or Hugging Face wrote; InputError when tokenizer.json is missing or broken."""
-        path = Path(folder) / "tokenizer.json"
-        if not path.is_file():
-            raise InputError(f"{path} does not exist: give a folder with a trained tokenizer, or train one")
-        try:
-            inner = tokenizers.Tokenizer.from_str(path.read_text("utf-8"))
-        except Exception as error:  # the library raises the bare class
-            raise InputError(f"{path} is not a tokenizer file ({error}): copy it again from where the tokenizer was trained") from error
-        config: dict[str, Any] = {}
-        # special_tokens_map.json is where transformers 4 kept these names; the newer file has the last word.
-        for name in ("special_tokens_map.json", "tokenizer_config.json"):
-            if (Path(folder) / name).is_file():
-                config |= {key: value for key, value in read_json(Path(folder) / name).items() if value is not None or key not in config}
-        names = {}
-        for role in ROLES:
-            token = config.pop(f"{role}_token", None)
-            token = token.get("content") if isinstance(token, dict) else token
-            if isinstance(token, str):
-                names[role] = token
-        return cls(inner, names, config)
+    def load(cls, folder: str | os.PathLike[str], *, side: Side | None = None) -> Tokenizer:
+        """Read a folder that `save` or Hugging Face wrote: tokenizer.json, or the files of older checkpoints (see `read_tokenizer`).
+
+        `side`: "source" or "target", where a folder has a tokenizer for each language (Marian). InputError when none is there, or broken.
+        """
+        from .files import read_tokenizer
+
+        return cls(*read_tokenizer(folder, side=side))
 
     # ---- the parts
 
@@ -215,7 +213,7 @@ class Tokenizer:
             return "char"
         return "bpe" if isinstance(model, models.BPE) and self.byte_level else _KINDS.get(type(model), "other")
 
-    def _encoding(self, text: str, special: bool) -> tokenizers.Encoding:
+    def _encoding(self, text: str, special: bool) -> tokenizers.Encoding | Encoded:
         try:
             return self.inner.encode(text, add_special_tokens=special)
         except TypeError:
