@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .checkpoint.load import load
     from .checkpoint.save import save
     from .commands.compare import compare
+    from .commands.convert import convert
     from .commands.demo import demo
     from .commands.eval import evaluate
     from .commands.generate import generate, stream
@@ -31,6 +32,7 @@ __all__ = [
     "Mask",
     "__version__",
     "compare",
+    "convert",
     "demo",
     "evaluate",
     "generate",
@@ -51,6 +53,7 @@ _HOMES = {
     "score": "harken.measure.score:score",
     "evaluate": "harken.commands.eval:evaluate",
     "info": "harken.commands.info:info",
+    "convert": "harken.commands.convert:convert",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "load": "harken.checkpoint.load:load",

@@ -32,6 +32,7 @@ COMMANDS = {
     "eval": "harken.commands.eval",
     "compare": "harken.commands.compare",
     "info": "harken.commands.info",
+    "convert": "harken.commands.convert",
 }
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 METAVARS = {int: "N", float: "X", str: "TEXT", Any: "TEXT"}
