@@ -39,6 +39,9 @@ MODELS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """model_type -> (how its classes begin, task -> how they end); the first task is the one it learned its language by."""
 
+TASKS = tuple(dict.fromkeys(task for _, tasks in MODELS.values() for task in tasks))
+"""All of them."""
+
 
 def tasks_of(config: Any) -> dict[str, str]:
     """A config, or config.json's object -> {task: architecture} of all it can be built for; nothing where the family is not known."""

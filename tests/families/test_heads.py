@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from harken.decode.generate import generate
 from harken.decode.options import DecodeOptions
 from harken.families import names
 from harken.families.table import FAMILIES, build, config_class, family, read_config
-from harken.families.tasks import tasks_of
+from harken.families.tasks import TASKS, tasks_of
 from harken.nn.mask import Mask
 from harken.nn.models import Model
 from harken.text.train import train_characters
@@ -333,5 +334,13 @@ def test_tasks_are_known_without_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout.split()[0] == "masked-language-modeling"
     assert tasks_of({"model_type": "xlnet"}) == {} and tasks_of({}) == {}
-    for name in FAMILIES:
-        assert tasks_of(config_class(name).sized(8, 1, 1, 8, 9, 0.0))
+    found = {task for name in FAMILIES for task in tasks_of(config_class(name).sized(8, 1, 1, 8, 9, 0.0))}
+    assert found == set(TASKS) and len(TASKS) == 9
+
+
+def test_a_mixture_mixes_what_continues_texts() -> None:
+    counting = config_class("ngram").sized(8, 1, 1, 8, 9, 0.0)
+    for neural, task in (("bert", "masked-language-modeling"), ("llama", "classification")):
+        part = replace(config_class(neural).sized(8, 1, 1, 8, 9, 0.0), task=task)
+        with pytest.raises(InputError, match="a neural language model and a counting one"):
+            config_class("mixture").of(part, counting).configs()

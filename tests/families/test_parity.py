@@ -117,7 +117,7 @@ def test_a_kind_of_token_is_named_by_a_token(theirs_of: Make, ours_of: Make, nam
         parts = [ours(ids[:, :6], types=types[:, :6], cache=cache), ours(ids[:, 6:], types=types[:, 6:], cache=cache)]
         close(torch.cat(parts, 1), want)
     with pytest.raises(InputError, match="token id 900 is out of range"):
-        ours(ids, types=types + 900 - types)
+        ours(ids, types=torch.full_like(types, 900))
 
 
 @every
@@ -145,13 +145,9 @@ def test_gradients(theirs_of: Make, ours_of: Make, name: str, seed: int) -> None
     table = family(ours.config.model_type).names(ours.config)
     for key, parameter in ours.named_parameters():
         keys, transposed = names.resolve(key, table)
-        if all(wanted[k] is None for k in keys):  # BERT's table of kinds has rows that nothing read
-            continue
         parts = [wanted[k].T if transposed and wanted[k].dim() == 2 else wanted[k] for k in keys]
-        assert parameter.grad is not None
-        want = torch.cat(parts)
-        limit = 1e-4 * want.abs().max() + (1e-6 if key.endswith("qkv.bias") else 0)  # a key's bias has no true gradient where nothing turns
-        assert parameter.grad.shape == want.shape and (parameter.grad - want).abs().max() <= limit, key
+        assert parameter.grad is not None, key
+        close(parameter.grad, torch.cat(parts), 1e-4)
 
 
 @every
