@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .checkpoint.save import save
     from .commands import tokenizer
     from .commands.compare import compare
+    from .commands.convert import convert
     from .commands.demo import demo
     from .commands.eval import evaluate
     from .commands.generate import generate, stream
@@ -35,6 +36,7 @@ __all__ = [
     "Tokenizer",
     "__version__",
     "compare",
+    "convert",
     "demo",
     "evaluate",
     "generate",
@@ -58,6 +60,7 @@ _HOMES = {
     "evaluate": "harken.commands.eval:evaluate",
     "info": "harken.commands.info:info",
     "look": "harken.commands.look:look",
+    "convert": "harken.commands.convert:convert",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "load": "harken.checkpoint.load:load",

@@ -38,6 +38,7 @@ COMMANDS = {
     "tokenizer encode": "harken.commands.tokenizer",
     "tokenizer stats": "harken.commands.tokenizer",
     "tokenizer extend": "harken.commands.tokenizer",
+    "convert": "harken.commands.convert",
 }
 GROUPS = {"tokenizer": "Train tokenizers, see what they make of a text, measure and extend them"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -1,37 +1,101 @@
-"""folder -> (model, tokenizer): every tensor found, every tensor used, every mismatch one sentence."""
+"""A folder or a Hub id -> (model, tokenizer): every tensor found, every tensor used, every mismatch one sentence."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, Literal, overload
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ..base.errors import InputError, did_you_mean
 from ..base.files import read_json
+from ..base.report import say
 from ..families import names
-from ..families.table import build, family, read_config
+from ..families.config import Config
+from ..families.table import family, read_config
+from ..families.tasks import check_task
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
+from . import origin
+from .files import WEIGHTS, existing, weight_files
+from .fill import Filled, filled
+from .hub import located
+from .match import match
+from .tensors import Tensors
 
-WEIGHTS = "model.safetensors"
+CPU = torch.device("cpu")
+DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 
-def load(folder: str | os.PathLike[str]) -> tuple[Model, Tokenizer]:
-    """Read a run or checkpoint folder. The model is in float32 and in evaluation mode.
+@overload
+def load(
+    source: str | os.PathLike[str],
+    *,
+    task: str | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    revision: str | None = None,
+    token: str | None = None,
+    tokenizer: Literal[True] = True,
+) -> tuple[Model, Tokenizer]: ...
+
+
+@overload
+def load(
+    source: str | os.PathLike[str],
+    *,
+    task: str | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    revision: str | None = None,
+    token: str | None = None,
+    tokenizer: Literal[False],
+) -> tuple[Model, None]: ...
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    task: str | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    revision: str | None = None,
+    token: str | None = None,
+    tokenizer: bool = True,
+) -> tuple[Model, Tokenizer | None]:
+    """Read a run, a checkpoint folder or a model of the Hugging Face Hub ("org/name"); the model is in evaluation mode.
+
+    Args:
+        task: what the model is for (default: what config.json says it was made for); a head that the file lacks is made new, and named.
+        dtype: float32 whatever the file holds, or bfloat16, float16, or auto: that of the file.
+        device: where the weights lie, as torch names it: cpu, cuda, cuda:1, mps.
+        revision, token: for the Hub: a branch, tag or commit; what a private model asks for (default: HF_TOKEN).
+        tokenizer: False for a folder without one; then the second of the two is None.
 
     InputError names the file and the mend: no such folder, no config.json, an unknown family, a missing, foreign, misshapen or
-    damaged tensor, a tokenizer that does not fit the vocabulary.
+    damaged tensor, a file that asks to run code, a tokenizer that does not fit the vocabulary.
     """
-    folder = existing(folder)
-    config = read_config(read_json(folder / "config.json"), str(folder / "config.json"))
-    tokenizer = Tokenizer.load(folder)
-    if tokenizer.vocab_size > config.vocab_size:
-        raise InputError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only {config.vocab_size} rows for them")
-    model = build(config, seed=0)
-    read_weights(model, folder / WEIGHTS)
-    return model, tokenizer
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), DTYPES)}")
+    place = _device(device)
+    folder = existing(located(source, revision=revision, token=token))
+    config = config_of(folder, task)
+    words = tokenizer_of(folder, config) if tokenizer else None
+    return model_of(folder, config, dtype=dtype, device=place).model, words
+
+
+def config_of(folder: Path, task: str | None = None) -> Config:
+    """The config of a folder, for another task than its own if one is named."""
+    values = read_json(folder / "config.json")
+    quantised = values.get("quantization_config")
+    if quantised:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise InputError(f"{folder} holds weights quantised by {method}, which are not read here: take the model as it was before")
+    config = read_config(values, str(folder / "config.json"))
+    if task is not None:
+        config.task = check_task(config, task)
+    return config
 
 
 def opened(source: str | os.PathLike[str] | tuple[Model, Tokenizer]) -> tuple[Model, Tokenizer]:
@@ -43,29 +107,55 @@ def opened(source: str | os.PathLike[str] | tuple[Model, Tokenizer]) -> tuple[Mo
     return load(source)
 
 
-def existing(folder: str | os.PathLike[str]) -> Path:
-    """The folder as a Path, if it is one that holds a model."""
-    path = Path(folder)
-    if path.is_file():
-        raise InputError(f"{path} is a file; name the folder of a model (it holds config.json and {WEIGHTS})")
-    if not path.is_dir():
-        near = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, near) if near else ""
-        raise InputError(f"there is no model folder {path}{hint if 'did you mean' in hint else ''}")
-    if not (path / "config.json").is_file():
-        raise InputError(f"{path} holds no model: config.json is missing")
-    return path
-
-
 def read_weights(model: Model, path: Path) -> None:
-    """Copy a safetensors file into the model, through its family's name table."""
-    module = family(model.config.model_type)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: the weights are missing")
+    """Copy weights (model.safetensors, or the shards that stand in for it) into a model that is there, all of them or none."""
+    files = [path] if path.is_file() or path.name != WEIGHTS else weight_files(path.parent)
+    tensors, module = Tensors(files), family(model.config.model_type)
+    spots = names.places(model, module.names(model.config))
+    found = match(tensors, spots, prefixes=(), ignore=module.IGNORE, where=str(path))
+    if found.absent:
+        raise InputError(f"{path} lacks the tensor {found.absent[0]}")
+    for name, theirs in found.known.items():
+        names.check(spots[theirs], tensors[name], name, str(tensors.homes[name]))
+    for name, tensor in tensors.drain():
+        if name in found.known:
+            names.put(model, spots[found.known[name]], tensor)
+
+
+def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: torch.device = CPU) -> Filled:
+    """A folder's weights in a model of this config; what they have too little or too much of is said."""
+    files = weight_files(folder)
+    where = str(files[0] if len(files) == 1 else folder)
+    asked: Any = read_json(folder / "config.json").get("architectures")
+    made_for = isinstance(asked, list) and config.architecture in asked
+    found = filled(config, Tensors(files), where, fresh=not made_for, dtype=dtype, device=device)
+    if found.new:
+        say(f"{where}: these were made new: {', '.join(found.new)}; they know nothing until they are trained")
+    if found.untied:
+        say(f"{where}: {found.untied} is not the same as the token vectors, though config.json ties them: both are used, untied")
+    if found.unused:
+        modules = dict.fromkeys(name.rpartition(".")[0] for name in found.unused)
+        say(f"{where}: these are not used for {config.task}: {', '.join(modules)}")
+    origin.remember(found.model, folder)
+    return found
+
+
+def tokenizer_of(folder: Path, config: Config) -> Tokenizer:
+    """A folder's tokenizer. InputError when there is none, or when it has more tokens than the model rows."""
+    if not (folder / "tokenizer.json").is_file():
+        raise InputError(f"{folder / 'tokenizer.json'} does not exist: add a tokenizer, or load the model alone with tokenizer=False")
+    words = Tokenizer.load(folder)
+    if words.vocab_size > config.vocab_size:
+        raise InputError(f"{folder}: the tokenizer has {words.vocab_size} tokens, the model only {config.vocab_size} rows for them")
+    origin.remember(words, folder)
+    return words
+
+
+def _device(name: str) -> torch.device:
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (a reader, not a dict)
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged or not a safetensors file ({error})") from None
-    with torch.no_grad():
-        names.read(model, tensors, module.names(model.config), ignore=module.IGNORE, where=str(path))
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise InputError(f"device {name!r} is not there ({first}): use cpu, or see which ones torch finds on this machine") from None
+    return device

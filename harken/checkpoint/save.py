@@ -1,52 +1,92 @@
-"""(model, tokenizer) -> folder: config.json, generation_config.json, model.safetensors and the tokenizer's files, each atomic."""
+"""(model, tokenizer) -> folder: config.json, generation_config.json, the weights and the tokenizer's files, each atomic."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
+import torch
 
-from ..base.errors import RunError
-from ..base.files import replacing, write_json
+from ..base.files import read_json, replacing, write_json
 from ..families import names
 from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .load import WEIGHTS
+from .origin import origin
+from .write import SHARD, Written, save_shards, save_tensors, size_of
+
+__all__ = ["save", "save_setting", "save_tensors", "save_weights"]
+
+EXPORT = "export.json"
+GENERATION = "generation_config.json"
+KEPT = (
+    *("chat_template.jinja", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt"),
+    *("spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "source.spm", "target.spm"),
+)
+"""A tokenizer's files beside those that Tokenizer.save writes: others read them, and they follow it from folder to folder."""
 
 
-def save(model: Model, tokenizer: Tokenizer, folder: str | os.PathLike[str]) -> None:
-    """Write a folder that `harken.load` and transformers open. RunError when it cannot be written; files there stay whole."""
+def save(model: Model, tokenizer: Tokenizer | None, folder: str | os.PathLike[str], *, max_shard_size: str | int = SHARD) -> None:
+    """Write a folder that `harken.load` and transformers open; weights of more than `max_shard_size` (bytes, "5GB", "300MB") in shards.
+
+    What a loaded model's or tokenizer's folder held beside them (chat template, settings for generating) is copied. RunError when it
+    cannot be written; files there stay whole.
+    """
     folder = Path(folder)
-    save_weights(model, folder)  # first: a full disk shows here, before anything has changed
+    save_weights(model, folder, max_shard_size=max_shard_size)  # first: a full disk shows here, before anything has changed
     save_setting(model, tokenizer, folder)
+    (folder / EXPORT).unlink(missing_ok=True)  # what was proven of an earlier model there says nothing of this one
 
 
-def save_setting(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
-    """All but the weights."""
+def save_setting(model: Model, tokenizer: Tokenizer | None, folder: Path, *, dtype: torch.dtype | None = None) -> None:
+    """All but the weights; `dtype`: in which those are written, if not as they are in memory."""
     config = model.config.write()
-    dtype = next((str(p.dtype).removeprefix("torch.") for p in model.parameters()), "float32")
-    write_json(folder / "config.json", config | {k: dtype for k in ("dtype", "torch_dtype") if k in config})  # what is in the file now
+    held = dtype or next((p.dtype for p in model.parameters()), torch.float32)
+    said = [key for key in ("dtype", "torch_dtype") if key in config] or ["dtype"] * (held != torch.float32)
+    write_json(folder / "config.json", config | dict.fromkeys(said, str(held).removeprefix("torch.")))  # what is in the file now
+    generation = _generation(model)
+    if generation is not None:
+        write_json(folder / GENERATION, generation)
+    if tokenizer is not None:
+        _copy(tokenizer, folder)
+        tokenizer.save(folder)
+
+
+def save_weights(
+    model: Model, folder: Path, *, max_shard_size: str | int = SHARD, dtypes: Mapping[str, torch.dtype] | None = None
+) -> list[Path]:
+    """model.safetensors, or shards and their index, under the family's own tensor names; tied tensors once. Returns the files.
+
+    `dtypes`: by those names, the precision of what is not written as it is in memory.
+    """
+    limit = size_of(max_shard_size)
+    tensors = dict(names.write(model, family(model.config.model_type).names(model.config)))
+    precision = dtypes or {}
+    written = {name: Written(tensor, precision.get(name, tensor.dtype)) for name, tensor in tensors.items()}
+    return save_shards(folder, written, limit, {"format": "pt"})
+
+
+def _generation(model: Model) -> dict[str, object] | None:
+    """How the model is to generate: as the folder it came from has it, unless it has got other ends since; None for one that does not."""
+    if not getattr(getattr(model, "head", None), "writes", True):
+        return None
     ends = {k: getattr(model.config, k) for k in ("bos_token_id", "eos_token_id", "pad_token_id") if getattr(model.config, k) is not None}
-    write_json(folder / "generation_config.json", {**ends, "do_sample": True})
-    tokenizer.save(folder)
+    home = origin(model)
+    if home is None:
+        return {**ends, "do_sample": True}
+    given = read_json(home / GENERATION) if (home / GENERATION).is_file() else {}
+    before = read_json(home / "config.json")
+    return {**ends, **given, **{key: value for key, value in ends.items() if before.get(key) != value}}
 
 
-def save_weights(model: Model, folder: Path) -> None:
-    """model.safetensors under the family's own tensor names; tied tensors once."""
-    tensors = names.write(model, family(model.config.model_type).names(model.config))
-    save_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
-
-
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """A safetensors file, whole or not at all."""
-    with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata)
-        except SafetensorError as error:
-            if "os error 28" in str(error).lower() or "os error 27" in str(error).lower():
-                raise OSError(28, "no space left on device") from error
-            raise RunError(f"{path} cannot be written ({error}); what was there before is unchanged") from error
+def _copy(tokenizer: Tokenizer, folder: Path) -> None:
+    """The tokenizer's other files, from the folder it was read from."""
+    home = origin(tokenizer)
+    if home is None or home.resolve() == folder.resolve():
+        return
+    for name in KEPT:
+        if (home / name).is_file():
+            with replacing(folder / name) as temporary:
+                shutil.copyfile(home / name, temporary)

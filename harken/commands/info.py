@@ -1,4 +1,7 @@
-"""`harken info MODEL`: what a model is, read from its folder's headers; no weight is loaded and torch stays out of it."""
+"""`harken info MODEL`: what a model is, read from its headers; no weight is loaded and torch stays out of it.
+
+A .bin has no header that can be read without torch, so it brings torch; its tensors stay where they are.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,6 @@ from ..base.options import argument, option
 from ..base.report import count
 from .command import command
 
-WEIGHTS = "model.safetensors"
-
 # Hugging Face has one name per size and generation; the first that config.json knows counts.
 SIZES = {
     "context": ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length"),
@@ -30,50 +31,60 @@ SIZES = {
 # In this order: `attention.output.LayerNorm` is a norm, `embeddings.LayerNorm` too.
 PARTS = {
     "norms": r"norm|(^|\.)ln_",
-    "head": r"^(lm_head|head|score|classifier|cls|qa_outputs|pooler)\b",
+    "head": r"^(\w*head|score|\w*classifier|cls|qa_outputs|(lm_)?predictions|vocab_\w+)\b|(^|\.)pooler\b",
     "embed": r"embed|(^|\.)w[tp]e\b|^shared\b",
     "attention": r"att(n|ention)",
     "recurrent": r"\.(input|state)\.",
     "counts": r"^(parts\.\d\.)?counts\.",
-    "mlp": r"mlp|ffn?\b|feed_?forward|intermediate|DenseReluDense|output\.dense|\.fc\d",
+    "mlp": r"mlp|ffn?(_output)?\b|feed_?forward|intermediate|DenseReluDense|output\.dense|\.fc\d",
 }
 BUFFERS = r"\.attn\.(masked_)?bias$|inv_freq$|position_ids$"  # saved by some, learnt by none
+TWINS = r"^(lm_head(\.decoder)?|(cls\.)?predictions\.decoder|vocab_projector)\.weight$|^(lm_head|(cls\.)?predictions)\.decoder\.bias$"
+"""Saved once more by some where they are tied."""
+UNTIED = ("llama", "mistral", "qwen2", "qwen3")
+"""Families that tie nothing unless config.json says so."""
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8", "U8": "uint8"}
 
 
 @dataclass(frozen=True)
 class InfoOptions:
-    """Say what a model is: family, sizes, parameters, context."""
+    """Say what a model is: family, sizes, parameters, memory, context, tasks."""
 
-    model: str = argument("folder of the model")
+    model: str = argument("folder or Hub id of the model")
+    revision: str | None = option(None, "branch, tag or commit on the Hub")
     json: bool = option(False, "print one JSON object")
 
 
 @command("info", InfoOptions)
 def info(options: InfoOptions) -> dict[str, Any]:
-    """Returns one dictionary: model, family, parameters (tied ones once), parameters_by_part, dtype, bytes (of the weight files), context
-    (tokens), vocabulary, layers, width, heads, tokenizer, task, trained. What the folder does not say is None.
+    """Returns one dictionary: model, family, parameters (tied ones once), parameters_by_part, dtype, bytes (of the weight files), memory
+    (bytes of the weights in float32, as they are loaded), context (tokens), vocabulary, layers, width, heads, tokenizer, task, tasks (that
+    it can be loaded for), trained. What the folder does not say is None. Of a Hub id only small files and headers are downloaded.
 
     InputError names the file: no such folder, no config.json, missing or damaged weights, a damaged tokenizer.
     """
-    folder = Path(options.model)
-    if not (folder / "config.json").is_file():
-        from ..checkpoint.load import existing  # brings torch: only for its sentence about what is wrong
+    from ..checkpoint.files import existing
+    from ..checkpoint.hub import located
+    from ..families.tasks import task_of, tasks_of
 
-        existing(folder)
+    folder = existing(located(options.model, revision=options.revision, weights=False))
     config = read_json(folder / "config.json")
-    parts, dtypes, size = _weights(folder, config)
+    parts, dtypes, size = _weights(folder, config, options)
     record = read_json(folder / "harken.json") if (folder / "harken.json").is_file() else {}
+    tasks = list(tasks_of(config))
+    parameters = sum(parts.values())
     return {
-        "model": str(folder),
+        "model": options.model,
         "family": config.get("model_type"),
-        "parameters": sum(parts.values()),
+        "parameters": parameters,
         "parameters_by_part": {part: parts[part] for part in ("embed", "attention", "mlp", "norms", "head", "other") if parts[part]},
         "dtype": ", ".join(DTYPES.get(name, name.lower()) for name, _ in dtypes.most_common()),
         "bytes": size,
+        "memory": 4 * parameters,
         **_sizes(config, str(folder / "config.json")),
         "tokenizer": _tokenizer(folder),
-        "task": record.get("task"),
+        "task": record.get("task") or (task_of(config["model_type"], config.get("architectures")) if tasks else None),
+        "tasks": tasks,
         "trained": _trained(record) if record else None,
     }
 
@@ -86,11 +97,12 @@ def show(result: dict[str, Any], options: InfoOptions) -> None:
         return
     total = f"{result['parameters']:,}"
     rows = {"model": result["model"], "family": result["family"]}
-    rows["parameters"] = f"{total}   {result['dtype']}, {count(result['bytes'])}B on disk"
+    rows["parameters"] = f"{total}   {result['dtype']}, {count(result['bytes'])}B on disk, {count(result['memory'])}B in memory"
     for part, number in result["parameters_by_part"].items():
         rows[f"  {part}"] = f"{number:>{len(total)},}   {number / result['parameters']:5.1%}"
     for name in ("layers", "width", "heads", "context", "vocabulary", "tokenizer", "task"):
         rows[name] = result[name]
+    rows["can do"] = ", ".join(result["tasks"]) or None
     rows |= result["trained"] or {}
     width = max(map(len, rows))
     for name, value in rows.items():
@@ -103,46 +115,45 @@ def _said(value: Any) -> str:
     return str(value) if not isinstance(value, int | float) else format(value, "," if isinstance(value, int) else ",.6g")
 
 
-def _weights(folder: Path, config: dict[str, Any]) -> tuple[Counter[str], Counter[str], int]:
+def _weights(folder: Path, config: dict[str, Any], options: InfoOptions) -> tuple[Counter[str], Counter[str], int]:
     """(parameters by part, parameters by dtype, bytes) from the headers of the weight files."""
-    files = _files(folder)
-    tensors = {name: (shape, dtype) for file in files for name, shape, dtype in _header(file)}
-    if config.get("tie_word_embeddings", config.get("model_type") == "gpt2"):
-        tensors.pop("lm_head.weight", None)  # some files hold the tied head once more
+    from ..checkpoint import hub
+    from ..checkpoint.files import weight_files
+
+    try:
+        files = weight_files(folder)
+        tensors, size = {each.name: each for file in files for each in _headers(file)}, sum(file.stat().st_size for file in files)
+    except InputError:
+        if Path(options.model).exists():
+            raise
+        found, size = hub.headers(options.model, revision=options.revision)
+        tensors = {each.name: each for each in found}
+    tied = config.get("tie_word_embeddings", config.get("model_type") not in UNTIED)
+    once = {each.shape for name, each in tensors.items() if not re.search(TWINS, name)}
     parts: Counter[str] = Counter()
     dtypes: Counter[str] = Counter()
-    for name, (shape, dtype) in tensors.items():
-        if re.search(BUFFERS, name) and not (name.endswith("attn.bias") and len(shape) == 1):
+    for name, each in tensors.items():
+        mask = re.search(BUFFERS, name) and not (name.endswith("attn.bias") and len(each.shape) == 1)
+        if mask or (tied and re.search(TWINS, name) and each.shape in once):  # some files hold the second of two alone
             continue
         part = next((part for part, pattern in PARTS.items() if re.search(pattern, name, re.IGNORECASE)), "other")
-        parts[part] += prod(shape)
-        dtypes[dtype] += prod(shape)
-    return parts, dtypes, sum(file.stat().st_size for file in files)
+        parts[part] += prod(each.shape)
+        dtypes[each.dtype] += prod(each.shape)
+    return parts, dtypes, size
 
 
-def _files(folder: Path) -> list[Path]:
-    index = folder / f"{WEIGHTS}.index.json"
-    if not (folder / WEIGHTS).is_file() and index.is_file():
-        table = read_json(index).get("weight_map")
-        if not isinstance(table, dict):
-            raise InputError(f"{index} has no weight_map: copy it again from where the model comes from")
-        return [folder / str(name) for name in sorted(set(table.values()))]
-    return [folder / WEIGHTS]
+def _headers(path: Path) -> Iterator[Any]:
+    """What a file of weights says of its tensors."""
+    from ..checkpoint.files import Header, headers
 
+    if path.suffix != ".bin":
+        yield from headers(path)
+        return
+    from ..checkpoint.tensors import Tensors
+    from ..checkpoint.write import CODES
 
-def _header(path: Path) -> Iterator[tuple[str, list[int], str]]:
-    """(name, shape, dtype) of every tensor in a safetensors file; the tensors stay where they are."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: the weights are missing")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118  (a reader, not a dict)
-                part = file.get_slice(name)
-                yield name, part.get_shape(), part.get_dtype()
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged or not a safetensors file ({error})") from None
+    for name, tensor in Tensors([path]).items():
+        yield Header(name, tuple(tensor.shape), CODES.get(tensor.dtype, str(tensor.dtype).removeprefix("torch.")))
 
 
 def _sizes(config: dict[str, Any], where: str) -> dict[str, Any]:
@@ -153,7 +164,10 @@ def _sizes(config: dict[str, Any], where: str) -> dict[str, Any]:
 
         if values.get("model_type") in FAMILIES:
             values = read_config(config, where).write()
-    return {size: next((values[name] for name in names if values.get(name) is not None), None) for size, names in SIZES.items()}
+    found = {size: next((values[name] for name in names if values.get(name) is not None), None) for size, names in SIZES.items()}
+    if values.get("model_type") == "roberta" and isinstance(found["context"], int):
+        found["context"] -= 1 + (values.get("pad_token_id", 1) or 0)  # its positions begin behind that of padding
+    return found
 
 
 def _trained(record: dict[str, Any]) -> dict[str, Any]:

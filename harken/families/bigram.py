@@ -20,7 +20,6 @@ from .names import Rule
 @dataclass(kw_only=True)
 class BigramConfig(Config):
     model_type: ClassVar[str] = "bigram"
-    architecture: ClassVar[str] = "BigramForCausalLM"
     rate: ClassVar[float] = 10.0
 
     context_length: int = 1024  # of the rows it learned from

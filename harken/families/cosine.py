@@ -19,20 +19,19 @@ from ..nn.attend import attend
 from ..nn.block import Block
 from ..nn.call import Call
 from ..nn.embedding import Embedding
-from ..nn.linear import Linear
 from ..nn.mlp import MLP
 from ..nn.models import Decoder
 from ..nn.position import Learned
 from ..nn.scores import unit
 from ..nn.stack import Stack
 from .config import Config
+from .heads import HEADS, decoder_head, decoder_names
 from .names import Rule
 
 
 @dataclass(kw_only=True)
 class CosineConfig(Config):
     model_type: ClassVar[str] = "cosine"
-    architecture: ClassVar[str] = "CosineForCausalLM"
     rate: ClassVar[float] = 2.5
 
     hidden_size: int = 64
@@ -72,7 +71,7 @@ class Similar(nn.Module):
         q = k * self.beta
         if call.cache is not None:
             k, v = call.cache.append(call.layer, k, v)
-        return attend(q, k, v, call.look, scale=1.0)[:, 0]  # (B, L, D)
+        return attend(q, k, v, call.looks[None], scale=1.0)[:, 0]  # (B, L, D)
 
 
 def build(c: CosineConfig) -> Decoder:
@@ -83,8 +82,7 @@ def build(c: CosineConfig) -> Decoder:
 
     embed = Embedding(c.vocab_size, c.hidden_size, positions=Learned(c.max_position_embeddings, c.hidden_size), dropout=c.dropout)
     stack = Stack(embed, [block() for _ in range(c.num_hidden_layers)], norm=norm())
-    head = None if c.tie_word_embeddings else Linear(c.hidden_size, c.vocab_size, bias=False)
-    return Decoder(stack, head, context=c.max_position_embeddings)
+    return Decoder(stack, decoder_head(c, c.hidden_size, tied=c.tie_word_embeddings), context=c.max_position_embeddings)
 
 
 def names(c: CosineConfig) -> dict[str, Rule]:
@@ -94,9 +92,9 @@ def names(c: CosineConfig) -> dict[str, Rule]:
         "stack.embed.positions": "embed.positions",
         **{f"stack.blocks.*.{part}": f"blocks.*.{part}" for part in parts},
         "stack.norm": "norm",
-        "head": "head",
+        **decoder_names(c, words="head"),
     }
 
 
-IGNORE = (r"^head\.weight$",)  # a tied head may be on disk twice
+IGNORE = (r"^head\.", *HEADS)  # heads of other tasks
 LEARNS = "gradients"

@@ -12,19 +12,22 @@ from ..base.errors import InputError
 from ..nn.attention import SelfAttention
 from ..nn.block import Block
 from ..nn.embedding import Embedding
-from ..nn.linear import Linear
 from ..nn.mlp import MLP
 from ..nn.models import Decoder
 from ..nn.position import Rotary
 from ..nn.stack import Stack
+from . import rope
 from .config import Config, must_divide
+from .heads import HEADS, decoder_head, decoder_names
 from .names import Cat, Rule
 
 
 @dataclass(kw_only=True)
 class LlamaConfig(Config):
+    """Also the parent of what grew from LLaMA; `out_bias`, `head_norm`, `window` and `body` are where they differ."""
+
     model_type: ClassVar[str] = "llama"
-    architecture: ClassVar[str] = "LlamaForCausalLM"
+    head_norm: ClassVar[bool] = False  # a norm on every query and key
 
     vocab_size: int = 32000
     hidden_size: int = 4096
@@ -37,6 +40,7 @@ class LlamaConfig(Config):
     hidden_act: str = "silu"
     rms_norm_eps: float = 1e-6
     rope_theta: float = 10000.0
+    rope_scaling: dict[str, Any] | None = None
     attention_bias: bool = False
     mlp_bias: bool = False
     attention_dropout: float = 0.0
@@ -59,15 +63,22 @@ class LlamaConfig(Config):
 
     @classmethod
     def read(cls, values: dict[str, Any]) -> Self:
-        """Also reads `rope_parameters`, the newer spelling of `rope_theta`; scaled rotary positions are refused, not guessed."""
-        values = dict(values)
-        for key in ("rope_parameters", "rope_scaling"):
-            rope = values.get(key) or {}
-            kind = rope.get("rope_type", rope.get("type", "default")) if isinstance(rope, dict) else rope
-            if kind != "default" or not isinstance(rope, dict):
-                raise InputError(f"config.json asks for rotary positions of type {kind!r}; this version reads only the default ones")
-            values["rope_theta"] = rope.get("rope_theta", values.get("rope_theta"))
-        return super().read(values)
+        """Also reads `rope_parameters`, the newer spelling of `rope_theta` and `rope_scaling`."""
+        return super().read(rope.read(values))
+
+    @property
+    def out_bias(self) -> bool:
+        """Whether attention's last product has a bias."""
+        return self.attention_bias
+
+    def window(self, layer: int) -> int | None:
+        """Tokens a query of this layer sees; None: all before it."""
+        return None
+
+    @property
+    def body(self) -> str:
+        """How tensors of the body begin on disk; Hugging Face kept an older name for question answering."""
+        return "transformer" if self.task == "span" else "model"
 
 
 def build(c: LlamaConfig) -> Decoder:
@@ -78,34 +89,45 @@ def build(c: LlamaConfig) -> Decoder:
         must_divide("hidden_size", c.hidden_size, "num_attention_heads", c.num_attention_heads)
     if width % 2:
         raise InputError(f"config.json: a head is {width} wide, but rotary positions turn pairs and need an even head_dim")
-    norm = partial(nn.RMSNorm, c.hidden_size, eps=c.rms_norm_eps)
-    rotary = Rotary(width, c.rope_theta)
+    turn = rope.settings(c.rope_theta, c.rope_scaling, c.max_position_embeddings, c.extra)
+    norm, rotary = partial(nn.RMSNorm, eps=c.rms_norm_eps), Rotary(width, turn)
 
-    def block() -> Block:
+    def block(layer: int) -> Block:
         attn = SelfAttention(
-            c.hidden_size, c.num_attention_heads, kv_heads, width=width, bias=c.attention_bias, rotary=rotary, dropout=c.attention_dropout
+            c.hidden_size,
+            c.num_attention_heads,
+            kv_heads,
+            width=width,
+            bias=c.attention_bias,
+            out_bias=c.out_bias,
+            rotary=rotary,
+            norm=norm if c.head_norm else None,
+            window=c.window(layer),
+            dropout=c.attention_dropout,
         )
-        return Block(attn, MLP(c.hidden_size, c.intermediate_size, c.hidden_act, gated=True, bias=c.mlp_bias), norm)
+        mlp = MLP(c.hidden_size, c.intermediate_size, c.hidden_act, gated=True, bias=c.mlp_bias)
+        return Block(attn, mlp, partial(norm, c.hidden_size))
 
-    stack = Stack(Embedding(c.vocab_size, c.hidden_size), [block() for _ in range(c.num_hidden_layers)], norm=norm())
-    head = None if c.tie_word_embeddings else Linear(c.hidden_size, c.vocab_size, bias=False)
-    return Decoder(stack, head, context=c.max_position_embeddings)
+    embed, blocks = Embedding(c.vocab_size, c.hidden_size), [block(layer) for layer in range(c.num_hidden_layers)]
+    head = decoder_head(c, c.hidden_size, tied=c.tie_word_embeddings)
+    return Decoder(Stack(embed, blocks, norm=norm(c.hidden_size)), head, context=rope.context(turn, c.max_position_embeddings))
 
 
 def names(c: LlamaConfig) -> dict[str, Rule]:
+    at = f"{c.body}.layers.*"
     return {
-        "stack.embed.tokens": "model.embed_tokens",
-        "stack.blocks.*.attn_norm": "model.layers.*.input_layernorm",
-        "stack.blocks.*.attn.qkv": Cat(*(f"model.layers.*.self_attn.{x}_proj" for x in "qkv")),
-        "stack.blocks.*.attn.out": "model.layers.*.self_attn.o_proj",
-        "stack.blocks.*.mlp_norm": "model.layers.*.post_attention_layernorm",
-        "stack.blocks.*.mlp.gate": "model.layers.*.mlp.gate_proj",
-        "stack.blocks.*.mlp.up": "model.layers.*.mlp.up_proj",
-        "stack.blocks.*.mlp.down": "model.layers.*.mlp.down_proj",
-        "stack.norm": "model.norm",
-        "head": "lm_head",
+        "stack.embed.tokens": f"{c.body}.embed_tokens",
+        "stack.blocks.*.attn_norm": f"{at}.input_layernorm",
+        "stack.blocks.*.attn.qkv": Cat(*(f"{at}.self_attn.{x}_proj" for x in "qkv")),
+        "stack.blocks.*.attn.q_norm": f"{at}.self_attn.q_norm",
+        "stack.blocks.*.attn.k_norm": f"{at}.self_attn.k_norm",
+        "stack.blocks.*.attn.out": f"{at}.self_attn.o_proj",
+        "stack.blocks.*.mlp_norm": f"{at}.post_attention_layernorm",
+        **{f"stack.blocks.*.mlp.{x}": f"{at}.mlp.{x}_proj" for x in ("gate", "up", "down")},
+        "stack.norm": f"{c.body}.norm",
+        **decoder_names(c),
     }
 
 
-IGNORE = (r"rotary_emb\.inv_freq$", r"^lm_head\.weight$")  # a tied head may be on disk twice
+IGNORE = (r"rotary_emb\.inv_freq$", *HEADS)  # heads of other tasks, or a tied one once more
 LEARNS = "gradients"

@@ -21,7 +21,6 @@ class MixtureConfig(Config):
     weighed by "context" or in one "global" way."""
 
     model_type: ClassVar[str] = "mixture"
-    architecture: ClassVar[str] = "MixtureForCausalLM"
 
     parts: list[dict[str, Any]] = field(default_factory=list)
     gate: str = "context"
@@ -42,8 +41,8 @@ class MixtureConfig(Config):
             raise InputError("config.json: parts must be a list of two configs, a neural model's and a counting one's")
         found = [table.read_config(part, f"config.json, part {n}") for n, part in enumerate(self.parts)]
         kinds = [table.family(c.model_type).LEARNS for c in found]
-        if kinds != ["gradients", "counts"]:
-            raise InputError("config.json: the parts of a mixture are a neural model and a counting one, in this order")
+        if kinds != ["gradients", "counts"] or found[0].task != "language-modeling":
+            raise InputError("config.json: the parts of a mixture are a neural language model and a counting one, in this order")
         if any(c.vocab_size != self.vocab_size for c in found):
             raise InputError("config.json: the parts of a mixture must share its vocabulary")
         return found

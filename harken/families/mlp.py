@@ -26,7 +26,6 @@ class MLPConfig(Config):
     """`n_context`: tokens looked back, the current one included · `direct`: the W x of the paper, inputs straight to the output."""
 
     model_type: ClassVar[str] = "mlp"
-    architecture: ClassVar[str] = "MLPForCausalLM"
     rate: ClassVar[float] = 2.5
 
     n_context: int = 8

@@ -23,7 +23,6 @@ class NgramConfig(Config):
     predicted, padding and <bos>."""
 
     model_type: ClassVar[str] = "ngram"
-    architecture: ClassVar[str] = "NgramForCausalLM"
 
     order: Annotated[int, "0 upwards, so not one of the sizes that must be positive"] = 6
     smoothing: str = "kneser_ney"

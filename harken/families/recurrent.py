@@ -13,9 +13,9 @@ from typing import ClassVar, Self
 
 from ..base.errors import InputError
 from ..nn.embedding import Embedding
-from ..nn.linear import Linear
 from ..nn.recurrent import Layer, Recurrent
 from .config import Config
+from .heads import HEADS, decoder_head, decoder_names
 from .names import Rule
 
 
@@ -42,19 +42,16 @@ class RecurrentConfig(Config):
 @dataclass(kw_only=True)
 class RNNConfig(RecurrentConfig):
     model_type: ClassVar[str] = "rnn"
-    architecture: ClassVar[str] = "RNNForCausalLM"
 
 
 @dataclass(kw_only=True)
 class GRUConfig(RecurrentConfig):
     model_type: ClassVar[str] = "gru"
-    architecture: ClassVar[str] = "GRUForCausalLM"
 
 
 @dataclass(kw_only=True)
 class LSTMConfig(RecurrentConfig):
     model_type: ClassVar[str] = "lstm"
-    architecture: ClassVar[str] = "LSTMForCausalLM"
 
 
 def build(c: RecurrentConfig) -> Recurrent:
@@ -65,13 +62,14 @@ def build(c: RecurrentConfig) -> Recurrent:
             "set tie_word_embeddings to false"
         )
     layers = [Layer(c.model_type, c.hidden_size if n else width, c.hidden_size) for n in range(c.num_hidden_layers)]
-    head = None if c.tie_word_embeddings else Linear(c.hidden_size, c.vocab_size)
+    head = decoder_head(c, c.hidden_size, tied=c.tie_word_embeddings, bias=True)
     return Recurrent(Embedding(c.vocab_size, width), layers, head, context=c.max_position_embeddings, dropout=c.dropout)
 
 
 def names(c: RecurrentConfig) -> dict[str, Rule]:
-    return {"embed.tokens": "embed.tokens", "blocks.*.input": "blocks.*.input", "blocks.*.state": "blocks.*.state", "head": "head"}
+    body = ("embed.tokens", "blocks.*.input", "blocks.*.state")
+    return {**{part: part for part in body}, **decoder_names(c, words="head")}
 
 
-IGNORE = ()
+IGNORE = (r"^head\.", *HEADS)  # heads of other tasks
 LEARNS = "gradients"

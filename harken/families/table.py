@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from types import ModuleType
 from typing import Any
@@ -22,25 +23,37 @@ FAMILIES = {
     "gru": "harken.families.recurrent",
     "lstm": "harken.families.recurrent",
     "cosine": "harken.families.cosine",
+    "gpt": "harken.families.gpt",
+    "openai-gpt": "harken.families.gpt",
     "gpt2": "harken.families.gpt2",
     "llama": "harken.families.llama",
+    "mistral": "harken.families.mistral",
+    "qwen2": "harken.families.qwen2",
+    "qwen3": "harken.families.qwen3",
+    "bert": "harken.families.bert",
+    "roberta": "harken.families.roberta",
+    "distilbert": "harken.families.distilbert",
+    "albert": "harken.families.albert",
     "ngram": "harken.families.ngram",
     "mixture": "harken.families.mixture",
 }
+MODEL_TYPES = {"gpt": "openai-gpt"}
+"""What config.json calls a family, where that is not the name people know."""
 
 
-def family(model_type: str) -> ModuleType:
+def family(name: str) -> ModuleType:
     """The family's module: `build`, `names`, `IGNORE`, `LEARNS` and its Config. InputError when it is not known."""
-    if model_type not in FAMILIES:
-        raise InputError(f"model family {model_type!r} is not known{did_you_mean(model_type, FAMILIES)}")
-    return importlib.import_module(FAMILIES[model_type])
+    if name not in FAMILIES:
+        raise InputError(f"model family {name!r} is not known{did_you_mean(name, FAMILIES)}")
+    return importlib.import_module(FAMILIES[name])
 
 
-def config_class(model_type: str) -> type[Config]:
+def config_class(name: str) -> type[Config]:
     """The family's config dataclass."""
+    model_type = MODEL_TYPES.get(name, name)
     return next(
         c
-        for c in vars(family(model_type)).values()
+        for c in vars(family(name)).values()
         if isinstance(c, type) and issubclass(c, Config) and getattr(c, "model_type", "") == model_type
     )
 
@@ -52,8 +65,13 @@ def read_config(values: dict[str, Any], where: str) -> Config:
     return config_class(values["model_type"]).read(values)
 
 
-def build(config: Config, seed: int | None = None) -> Model:
-    """A model with fresh weights; with a seed they are the same every time and torch's own random state is left alone."""
+def build(config: Config, task: str | None = None, *, seed: int | None = None) -> Model:
+    """A model with fresh weights and the head of `task`, None: that of the config; `families.tasks.tasks_of` names them.
+
+    With a seed the weights are the same every time and torch's own random state is left alone. InputError for a task the family has
+    no head for.
+    """
+    config = config if task is None else dataclasses.replace(config, task=task, extra=dict(config.extra))
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
@@ -64,10 +82,11 @@ def build(config: Config, seed: int | None = None) -> Model:
 
 
 def initialise(model: Model, std: float) -> None:
-    """Normal(0, std) matrices, zero biases; what writes to the residual path is divided by √(2 · layers), as GPT-2 has it."""
-    layers = max(1, sum(isinstance(part, Block) for part in model.modules()))
-    for name, part in model.named_modules():
+    """Normal(0, std) matrices, zero biases; in pre-norm blocks, whose sum grows from layer to layer, what writes to it is divided by
+    √(2 · layers), as GPT-2 has it."""
+    growing = [part for part in model.modules() if isinstance(part, Block) and part.order == "pre"]
+    adding = {part for block in growing for part in (getattr(block.attn, "out", None), block.mlp.down)}
+    for part in model.modules():
         if isinstance(part, Linear | nn.Embedding):
-            residual = name.endswith((".out", ".down"))
-            nn.init.normal_(part.weight, 0.0, std / (2 * layers) ** 0.5 if residual else std)
+            nn.init.normal_(part.weight, 0.0, std / (2 * len(growing)) ** 0.5 if part in adding else std)
     model.initialise()

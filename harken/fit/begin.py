@@ -10,6 +10,7 @@ from ..base.errors import InputError
 from ..base.report import say
 from ..families.config import Config
 from ..families.table import build, config_class, family
+from ..families.tasks import tasks_of
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
@@ -58,7 +59,10 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
 
 
 def material_of(name: str, options: TrainOptions) -> Any:
-    """What reads the data of a family: the module for texts, or that for pairs. InputError when the options are for the other."""
+    """What reads the data of a family: the module for texts, or that for pairs. InputError when it writes nothing at all, or the options
+    are for the other."""
+    if not {"language-modeling", "text2text"} & set(tasks_of({"model_type": config_class(name).model_type})):
+        raise InputError(f"a {name} model reads, it does not write: from scratch take one such as llama or gpt2")
     if getattr(family(name), "READS", "text") == "source":
         pairs.check(options, name)
         return pairs

@@ -77,7 +77,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None =
     k, v = k[:, :, : look.keys], v[:, :, : look.keys]
     if look.maps is not None:
         return eager(q, k, v, look.allowed, scale, look.maps)
-    causal = look.allowed is None and look.mask.causal and q.shape[-2] > 1
+    causal = look.allowed is None and look.mask.causal
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=look.allowed, is_causal=causal, dropout_p=dropout, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )

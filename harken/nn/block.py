@@ -1,11 +1,13 @@
 """One layer of a Transformer: attention and feed-forward, each beside a residual path.
 
-order "pre"  x = x + f(norm(x))   GPT-2, LLaMA   https://arxiv.org/abs/2002.04745
+order "post"  x = norm(x + f(x))   the paper, GPT, BERT   https://arxiv.org/abs/1706.03762
+order "pre"   x = x + f(norm(x))   GPT-2, LLaMA           https://arxiv.org/abs/2002.04745
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,12 +19,20 @@ from .mlp import MLP
 class Block(nn.Module):
     """x (B, L, D) -> (B, L, D)."""
 
-    def __init__(self, attn: nn.Module, mlp: MLP, norm: Callable[[], nn.Module], *, dropout: float = 0.0):
+    def __init__(
+        self, attn: nn.Module, mlp: MLP, norm: Callable[[], nn.Module], *, order: Literal["pre", "post"] = "pre", dropout: float = 0.0
+    ):
         super().__init__()
         self.attn_norm, self.attn = norm(), attn
         self.mlp_norm, self.mlp = norm(), mlp
-        self.dropout = dropout
+        self.order, self.dropout = order, dropout
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        x = x + F.dropout(self.attn(self.attn_norm(x), call), self.dropout, self.training)
-        return x + F.dropout(self.mlp(self.mlp_norm(x)), self.dropout, self.training)
+        if self.order == "post":
+            x = self.attn_norm(x + self._drop(self.attn(x, call)))
+            return self.mlp_norm(x + self._drop(self.mlp(x)))
+        x = x + self._drop(self.attn(self.attn_norm(x), call))
+        return x + self._drop(self.mlp(self.mlp_norm(x)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)

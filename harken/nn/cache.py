@@ -69,7 +69,12 @@ class Cache:
 
 class KeyValueCache(Cache):
     """Keys and values of every layer. Keys lie transposed (B, G, K, M + 1), as the exact kernel reads them; the last slot takes what
-    padding writes."""
+    padding writes.
+
+    `fixed`: every step reads all the room, masked, so that its shapes never change and a compiled step is compiled once.
+    """
+
+    fixed = False
 
     def __init__(self, layers: int, batch: int, groups: int, width: int, size: int, like: Tensor):
         super().__init__(batch, size)
@@ -86,11 +91,15 @@ class KeyValueCache(Cache):
     def open(self, new: int, counts: Tensor | None) -> Tensor:
         """As every cache; positions (B, L) come on the device of the keys."""
         positions = super().open(new, counts)
-        even = counts is None and bool((self.lengths == self.lengths[0]).all())
+        even = counts is None and not self.fixed and bool((self.lengths == self.lengths[0]).all())
         self._first = int(self.lengths[0]) if even else None
         real = torch.arange(new) < self._counts[:, None]
         self._slots = None if even else torch.where(real, positions, self.size).to(self.keys[0].device)
         return positions.to(self.keys[0].device)
+
+    def keys_after(self, new: int) -> int:
+        """Keys a call with `new` tokens a row may look at: those in its longest row, padding included."""
+        return self.size + 1 if self.fixed else min(self.longest + new, self.size + 1)
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Hold k and v (B, G, L, K); returns all there is room for, (B, G, M + 1, K) each: the mask says what is real."""

@@ -7,16 +7,27 @@ B batch · L tokens · V vocabulary
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .cache import Cache, HistoryCache
+from .heads import last_of
 from .mask import Mask
 from .models import Model
+from .rows import admit, rows_of
 
 NOTHING = -1
 """Stands in a history before the first token."""
+
+
+@dataclass
+class Seen:
+    """What one call is about: the histories (B, L, n) of its tokens, and its mask."""
+
+    history: Tensor
+    mask: Mask
 
 
 class HistoryModel(Model):
@@ -35,51 +46,43 @@ class HistoryModel(Model):
         self, ids: Tensor, mask: Mask | None = None, *, cache: HistoryCache | None = None, maps: list | None = None, last: bool = False
     ) -> Tensor:
         """ids (B, L) -> logits (B, L, V); `last`: only at each row's last real token, (B, V)."""
-        counts = admit(ids, mask, cache, context=self.context, vocab=self.vocab, maps=maps)
-        batch, new = ids.shape
-        cache = HistoryCache(batch, new) if cache is None else cache
-        cache.open(new, counts)
+        logits = self.compute(ids, self.prepare(ids, mask, cache=cache, maps=maps), last)
+        if cache is not None:
+            cache.close()
+        return logits
+
+    def prepare(self, ids: Tensor, mask: Mask | None = None, *, cache: HistoryCache | None = None, maps: list | None = None) -> Seen:
+        """The histories of the new tokens; the cache holds them and is open. InputError when they cannot be read."""
+        if ids.dim() > 2:
+            raise InputError("this model continues texts and cannot judge choices: give rows (B, L)")
+        mask = mask or Mask()
+        admit_rows(ids, mask, cache, context=self.context, vocab=self.vocab, maps=maps)
+        cache = HistoryCache(*ids.shape) if cache is None else cache
+        cache.open(ids.shape[1], mask.lengths)
         cache.append(ids)
-        history = cache.before(new, self.n, NOTHING).to(ids.device)  # (B, L, n)
-        cache.close()
-        return self.net(ends_of(history, counts) if last else history)
+        return Seen(cache.before(ids.shape[1], self.n, NOTHING).to(ids.device), mask)
+
+    def compute(self, ids: Tensor, call: Seen, last: bool = False) -> Tensor:
+        """Histories -> logits."""
+        return self.net(last_of(call.history, call.mask) if last else call.history)
 
 
-def admit(ids: Tensor, mask: Mask | None, cache: Cache | None, *, context: int, vocab: int, maps: list | None = None) -> Tensor | None:
-    """The real new tokens of each row (B,) on the CPU, or None: all of them.
-
-    InputError for what a model that reads row after row, token after token, cannot read; the cache is as it was.
-    """
-    mask = mask or Mask()
+def admit_rows(ids: Tensor, mask: Mask, cache: Cache | None, *, context: int, vocab: int, maps: list | None = None) -> tuple[Tensor, Mask]:
+    """ids (B, L), or (B, C, L) as rows -> rows (B, L) and their mask. InputError for what a model that reads row after row, token after
+    token, cannot read; the cache is as it was."""
     if maps is not None:
         raise InputError("this model does not attend to anything, so it has no attention maps to give")
-    if mask.starts is not None or ids.dim() != 2:
+    if mask.starts is not None or ids.dim() < 2:
         raise InputError("this model cannot read a packed row: give its documents as the rows of a batch (B, L)")
-    if not ids.numel():
-        raise InputError("there is no token to read: give at least one")
-    batch, new = ids.shape
-    if mask.lengths is not None and mask.lengths.shape != (batch,):
-        raise InputError(f"Mask(lengths=...) has {mask.lengths.numel()} lengths for a batch of {batch} rows")
-    if cache is not None and len(cache.lengths) != batch:
-        raise InputError(f"the cache holds {len(cache.lengths)} rows, the batch has {batch}")
-    if int(ids.min()) < 0 or int(ids.max()) >= vocab:
-        wrong = ids[(ids < 0) | (ids >= vocab)].flatten()[0].item()
+    rows, mask, _ = rows_of(ids, mask)
+    if int(rows.min()) < 0 or int(rows.max()) >= vocab:
+        wrong = rows[(rows < 0) | (rows >= vocab)].flatten()[0].item()
         raise InputError(f"token id {wrong} is out of range: the vocabulary has {vocab} ids, 0 to {vocab - 1}")
-    counts = None if mask.lengths is None else mask.lengths.cpu()
-    reach = new if cache is None else int((cache.lengths + (new if counts is None else counts)).max())
-    if reach > context:
-        raise InputError(f"a sequence of {reach} tokens does not fit: this model reads at most {context}")
-    return counts
+    admit(rows, mask, context, cache)
+    return rows, mask
 
 
 def refuse_source(source: Tensor | None, mask: Mask | None) -> None:
     """InputError when a model that only continues is given something to translate."""
     if source is not None or mask is not None:
         raise InputError("this model continues a text and takes no source; put it in front of the text instead")
-
-
-def ends_of(x: Tensor, counts: Tensor | None) -> Tensor:
-    """x (B, L, ...) -> (B, ...): what stands at each row's last real token."""
-    if counts is None:
-        return x[:, -1]
-    return x[torch.arange(len(x), device=x.device), counts.to(x.device) - 1]

@@ -17,7 +17,7 @@ from ..base.errors import InputError
 from .kernels import exact as kernels
 from .kernels import product
 
-ACTIVATIONS = {
+_FUNCTIONS = {
     "none": lambda x: x,
     "relu": F.relu,
     "gelu": F.gelu,
@@ -25,9 +25,20 @@ ACTIVATIONS = {
     "silu": F.silu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
 }
-"""Hugging Face's names; the order is the kernels' numbering."""
-NUMBERS = {name: number for number, name in enumerate(ACTIVATIONS)}
+"""In the order of the kernels' numbering."""
+_ALIASES = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_python": "gelu", "swish": "silu"}
+ACTIVATIONS = _FUNCTIONS | {alias: _FUNCTIONS[name] for alias, name in _ALIASES.items()}
+"""By Hugging Face's names, several of which mean the same."""
+NUMBERS = {name: list(_FUNCTIONS).index(_ALIASES.get(name, name)) for name in ACTIVATIONS}
+
+
+def known(act: str) -> str:
+    """The activation's name. InputError when there is none of that name."""
+    if act not in ACTIVATIONS:
+        raise InputError(f"activation {act!r} is not known (known: {', '.join(ACTIVATIONS)})")
+    return act
 
 
 class Linear(nn.Module):

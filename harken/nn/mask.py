@@ -28,8 +28,8 @@ class Mask:
 
     def with_causal(self, window: int | None = None) -> Mask:
         """The same mask for a model that only looks back, and no further than its own `window`."""
-        near = min((w for w in (self.window, window) if w is not None), default=None)
-        return Mask(True, near, self.lengths, self.starts)
+        windows = [w for w in (self.window, window) if w is not None]
+        return Mask(True, min(windows) if windows else None, self.lengths, self.starts)
 
     @property
     def plain(self) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..base.errors import InputError
-from .linear import ACTIVATIONS, Linear
+from .linear import Linear, known
 
 
 class MLP(nn.Module):
@@ -17,12 +16,10 @@ class MLP(nn.Module):
 
     def __init__(self, dim: int, hidden: int, act: str = "gelu", *, gated: bool = False, bias: bool = True, dropout: float = 0.0):
         super().__init__()
-        if act not in ACTIVATIONS:
-            raise InputError(f"activation {act!r} is not known (known: {', '.join(ACTIVATIONS)})")
         self.gate = Linear(dim, hidden, bias=bias) if gated else None
         self.up = Linear(dim, hidden, bias=bias)
         self.down = Linear(hidden, dim, bias=bias)
-        self.act, self.dropout = act, dropout
+        self.act, self.dropout = known(act), dropout
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.up(x, self.act) if self.gate is None else self.gate(x, self.act) * self.up(x)  # (B, L, F)

@@ -1,10 +1,11 @@
-"""The model protocol, and the first shape of Transformer: the decoder, which continues what it has read.
+"""The model protocol, and two shapes of Transformer: the encoder, which reads, and the decoder, which continues what it has read.
 
-    logits = model(ids, Mask(lengths=...))               (B, L) -> (B, L, V)
+    logits = model(ids, Mask(lengths=...))               (B, L) -> (B, L, V), or what the model's head says
     cache = model.begin(batch, length)                   then  model(ids, cache=cache), as often as wanted
     scores = model.score(ids, Mask(lengths=...))         (B, L) log-probability of each token given those before it
 
-B batch · L tokens · D width · V vocabulary
+A call has two halves: `prepare` checks the input and works out positions and masks, in plain Python; `compute` is tensors alone, and
+what `torch.compile` takes whole.   B batch · C choices · L tokens · T packed tokens · D width · V vocabulary
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from ..base.errors import InputError
 from .attend import Look
 from .cache import Cache, KeyValueCache
 from .call import Call
-from .linear import Linear, linear
+from .heads import last_of
+from .linear import Linear
 from .mask import Mask
 from .position import Rotary
+from .rows import admit, rows_of
 from .stack import Stack
 
 
@@ -45,8 +48,10 @@ class Model(nn.Module):
     def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
         """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first.
 
-        The last token is only predicted, not read, so a row may have one token more than the context.
+        The last token is only predicted, not read, so a row may have one token more than the context. InputError where the model's head
+        does not say which token comes next.
         """
+        self.must_write()
         if ids.shape[1] < 2:
             return torch.zeros(ids.shape, device=ids.device)
         read = (
@@ -54,6 +59,13 @@ class Model(nn.Module):
         )
         known = F.log_softmax(self(ids[:, :-1], read).float(), -1).gather(-1, ids[:, 1:, None])[..., 0]  # (B, L-1)
         return F.pad(known, (1, 0))
+
+    def must_write(self) -> None:
+        """InputError unless the model says which token comes next."""
+        if not getattr(getattr(self, "head", None), "writes", True):
+            raise InputError(
+                f"this model was built for {self.config.task}, so it cannot continue or score a text: take one for language-modeling"
+            )
 
     def __call__(self, *args, **kwargs):
         if not self.packed:
@@ -117,73 +129,139 @@ class Model(nn.Module):
         return super()._apply(*args, **kwargs)
 
 
-class Decoder(Model):
-    """A stack that only looks back, and a head over the vocabulary; `head` None ties it to the token embedding."""
+class Encoder(Model):
+    """A stack in which every token sees every other, and a head."""
 
     packs = True
 
-    def __init__(self, stack: Stack, head: Linear | None = None, *, context: int, window: int | None = None):
+    def __init__(self, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()
-        self.stack, self.head, self.context, self.window = stack, head, context, window
+        self.stack, self.head, self.context = stack, head, context
+
+    def must_write(self) -> None:
+        """InputError: an encoder sees the whole text at once, the next token too."""
+        raise InputError(
+            f"a {self.config.model_type} model reads, it does not write: to continue or score a text take one such as gpt2 or llama"
+        )
+
+    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
+        """InputError: there is nothing to go on from."""
+        self.must_write()
+        raise NotImplementedError
+
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Mask | None = None,
+        *,
+        types: Tensor | None = None,
+        cache: Cache | None = None,
+        maps: list | None = None,
+        last: bool = False,
+    ) -> Any:
+        """ids (B, L), choices (B, C, L) or packed (T,), and the kind of each token -> what the head says: (B, L, V) of a masked language
+        model. `cache` and `last` belong to models that write."""
+        if cache is not None or last:
+            self.must_write()
+        return self.compute(ids, self.prepare(ids, mask, types=types, maps=maps))
+
+    def prepare(self, ids: Tensor, mask: Mask | None = None, *, types: Tensor | None = None, maps: list | None = None) -> Call:
+        """What the layers need to know about this call. InputError when it cannot be read."""
+        given = mask or Mask()
+        rows, mask, types = rows_of(ids, given, types)
+        admit(rows, mask, self.context)
+        new = rows.shape[1]
+        positions = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device)
+        look = Look.of(mask, positions.expand(len(rows), new), new, exact=self.packed, maps=maps)
+        return Call(positions, {None: look}, given, types)
+
+    def compute(self, ids: Tensor, call: Call) -> Any:
+        """ids -> what the head says."""
+        x = self.stack(ids.reshape(-1, ids.shape[-1]), call)  # (B, L, D)
+        return self.head(x.view(*ids.shape, -1), self.stack.embed.tokens, call.mask)
+
+
+class Decoder(Model):
+    """A stack that only looks back, and a head."""
+
+    packs = True
+
+    def __init__(self, stack: Stack, head: nn.Module, *, context: int):
+        super().__init__()
+        self.stack, self.head, self.context = stack, head, context
         self._rotaries = [part for part in stack.modules() if isinstance(part, Rotary)]
+        self._windows = {getattr(part, "window", None) for part in stack.modules() if hasattr(part, "kv_heads")}
 
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> KeyValueCache:
         """An empty cache with room for `length` tokens in each of `batch` rows. A decoder has no source."""
         if source is not None or mask is not None:
             raise InputError("this model continues a text and takes no source; put it in front of the text instead")
+        self.must_write()
         attn: Any = next(part for part in self.modules() if hasattr(part, "kv_heads"))
         tokens = self.stack.embed.tokens
         like = tokens.weight if tokens.packed is None else tokens.packed
-        return KeyValueCache(len(self.stack.blocks), batch, attn.kv_heads, attn.width, min(length, self.context), like)
+        return KeyValueCache(len(self.stack.layers), batch, attn.kv_heads, attn.width, min(length, self.context), like)
 
     def forward(
-        self, ids: Tensor, mask: Mask | None = None, *, cache: KeyValueCache | None = None, maps: list | None = None, last: bool = False
-    ) -> Tensor:
-        """ids (B, L) or packed (T,) -> logits (B, L, V); `last`: only at each row's last real token, (B, V).
+        self,
+        ids: Tensor,
+        mask: Mask | None = None,
+        *,
+        types: Tensor | None = None,
+        places: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        maps: list | None = None,
+        last: bool = False,
+    ) -> Any:
+        """ids (B, L), choices (B, C, L) or packed (T,) -> what the head says: logits (B, L, V) of a language model; `last`: only at each
+        row's last real token, (B, V). `types`: the kind of each token · `places` (B, C): the token each choice is judged by.
 
         With a cache, `mask.lengths` counts the real new tokens of each row, and they follow what the cache holds.
         """
-        mask = (mask or Mask()).with_causal(self.window)
-        packed_row, ids = ids.dim() == 1, ids[None] if ids.dim() == 1 else ids
-        reach, new = self._longest(ids, mask, cache), ids.shape[1]
-        past = 0 if cache is None else cache.longest
-        if cache is not None:
-            positions, keys = cache.open(new, mask.lengths), min(past + new, cache.size + 1)
-        else:
-            positions, keys = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device), new
-        for rotary in self._rotaries:
-            rotary.reach(self.context if cache is not None else reach)
-        look = Look.of(mask, positions, keys, past=past, exact=self.packed, maps=maps)
-        hidden = self.stack(ids, Call(positions.clamp(max=self.context - 1), look, cache))  # (B, L, D); padding may stand anywhere
+        if last:
+            self.must_write()
+        answer = self.compute(ids, self.prepare(ids, mask, types=types, places=places, cache=cache, maps=maps), last)
         if cache is not None:
             cache.close()
-        if last:
-            ends = torch.full((ids.shape[0],), new) if mask.lengths is None else mask.lengths
-            hidden = hidden[torch.arange(ids.shape[0], device=ids.device), ends.to(ids.device) - 1]  # (B, D)
-        logits = linear(hidden, self.head or self.stack.embed.tokens)
-        return logits[0] if packed_row else logits
+        return answer
 
-    def _longest(self, ids: Tensor, mask: Mask, cache: KeyValueCache | None) -> int:
-        """Tokens in the longest sequence once `ids` are read. InputError when they do not fit the mask, the cache or the model."""
-        batch, new = ids.shape
-        if not ids.numel():
-            raise InputError("there is no token to read: give at least one")
-        if mask.lengths is not None and mask.lengths.shape != (batch,):
-            raise InputError(f"Mask(lengths=...) has {mask.lengths.numel()} lengths for a batch of {batch} rows")
-        if cache is not None and len(cache.lengths) != batch:
-            raise InputError(f"the cache holds {len(cache.lengths)} rows, the batch has {batch}")
-        if mask.starts is not None:
-            if cache is not None:
-                raise InputError("a packed row cannot be read into a cache: give its documents as the rows of a batch")
-            if int(mask.starts[0]) != 0 or int(mask.starts[-1]) != new:
-                raise InputError(
-                    f"Mask(starts=...) runs from {int(mask.starts[0])} to {int(mask.starts[-1])}, the packed row from 0 to {new}"
-                )
-            reach = int(mask.starts.diff().max())
-        elif cache is not None:
-            reach = int((cache.lengths + (new if mask.lengths is None else mask.lengths.cpu())).max())
+    def prepare(
+        self,
+        ids: Tensor,
+        mask: Mask | None = None,
+        *,
+        types: Tensor | None = None,
+        places: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        maps: list | None = None,
+    ) -> Call:
+        """What the layers need to know about this call, and the cache opened for it. InputError when it cannot be read."""
+        given = mask or Mask()
+        rows, mask, types = rows_of(ids, given, types, places)
+        reach, new = admit(rows, mask, self.context, cache), rows.shape[1]
+        past = 0 if cache is None else cache.longest
+        if cache is None:
+            positions, keys = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device), new
         else:
-            reach = new
-        if reach > self.context:
-            raise InputError(f"a sequence of {reach} tokens does not fit: this model reads at most {self.context}")
-        return reach
+            positions, keys, reach = cache.open(new, mask.lengths), cache.keys_after(new), cache.size
+        for rotary in self._rotaries:
+            rotary.reach(reach)
+        looks = {
+            window: Look.of(
+                mask.with_causal(window if window is not None and window < keys else None),
+                positions,
+                keys,
+                past=past,
+                exact=self.packed,
+                maps=maps,
+            )
+            for window in self._windows
+        }
+        positions = positions.clamp(max=reach - 1)  # padding may stand anywhere
+        return Call(positions, looks, given, types, places, cache)
+
+    def compute(self, ids: Tensor, call: Call, last: bool = False) -> Any:
+        """ids -> what the head says; the keys and values of the new tokens are in the cache."""
+        x = self.stack(ids.reshape(-1, ids.shape[-1]), call).view(*ids.shape, -1)  # (B, L, D)
+        x = last_of(x, call.mask) if last else x
+        return self.head(x, self.stack.embed.tokens, call.mask, call.places)

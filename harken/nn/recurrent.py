@@ -11,6 +11,10 @@ B batch · L tokens · D width of the input · H width of the state · S vectors
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +22,8 @@ from torch import Tensor, nn
 
 from .cache import StateCache
 from .embedding import Embedding
-from .history import admit, ends_of, refuse_source
+from .heads import last_of
+from .history import admit_rows, refuse_source
 from .linear import Linear, activate, linear
 from .mask import Mask
 from .models import Model
@@ -52,9 +57,7 @@ class Layer(nn.Module):
         no_bias = x.new_zeros(self.input.outputs)
         weights = [self.input.weight, self.state.weight, *(no_bias if p.bias is None else p.bias for p in (self.input, self.state))]
         setting = (True, 1, 0.0, torch.is_grad_enabled(), False, True)  # biases, layers, dropout, train, two directions, batch first
-        with warnings.catch_warnings():
-            if x.is_cuda:  # our matrices are not one piece of memory; cuDNN copies them together, which costs little
-                warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        with _quietly() if x.is_cuda else nullcontext():
             if self.cell == "lstm":
                 return torch.lstm(x, (zero, zero), weights, *setting)[0]
             return (torch.gru if self.cell == "gru" else torch.rnn_tanh)(x, zero, weights, *setting)[0]
@@ -65,7 +68,7 @@ class Layer(nn.Module):
         for t in range(x.shape[1]):
             new = self.step(given[:, t], state, exact)
             out.append(new[0])
-            state = new if counts is None else torch.where((t < counts.to(x.device))[:, None], new, state)
+            state = new if counts is None else torch.where((t < counts)[:, None], new, state)
         return torch.stack(out, 1), state
 
     def step(self, given: Tensor, state: Tensor, exact: bool) -> Tensor:
@@ -84,13 +87,23 @@ class Layer(nn.Module):
         return torch.stack([o * activate(c, "tanh", exact), c])
 
 
+@dataclass
+class Reading:
+    """What one call is about."""
+
+    mask: Mask  # as the caller gave it, for the head
+    counts: Tensor | None  # (B,) real tokens of each row
+    places: Tensor | None = None
+    cache: StateCache | None = None  # the states so far; None: the whole sequence is read at once
+
+
 class Recurrent(Model):
-    """Token vectors, recurrent layers and a head over the vocabulary; `head` None ties it to the token vectors.
+    """Token vectors, recurrent layers and a head.
 
     Dropout acts between layers and never along time, https://arxiv.org/abs/1409.2329.
     """
 
-    def __init__(self, embed: Embedding, layers: list[Layer], head: Linear | None = None, *, context: int, dropout: float = 0.0):
+    def __init__(self, embed: Embedding, layers: list[Layer], head: nn.Module, *, context: int, dropout: float = 0.0):
         super().__init__()
         self.embed, self.blocks, self.head = embed, nn.ModuleList(layers), head
         self.layers, self.context, self.dropout = layers, context, dropout
@@ -103,29 +116,74 @@ class Recurrent(Model):
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> StateCache:
         """Empty states for `batch` rows that may read `length` tokens each; their size does not depend on it. There is no source."""
         refuse_source(source, mask)
+        self.must_write()
+        return self._empty(batch, length)
+
+    def _empty(self, batch: int, length: int) -> StateCache:
         tokens, first = self.embed.tokens, self.layers[0]
         like = tokens.weight if tokens.packed is None else tokens.packed
         return StateCache(len(self.layers), VECTORS[first.cell], batch, first.hidden, min(length, self.context), like)
 
     def forward(
-        self, ids: Tensor, mask: Mask | None = None, *, cache: StateCache | None = None, maps: list | None = None, last: bool = False
-    ) -> Tensor:
-        """ids (B, L) -> logits (B, L, V); `last`: only at each row's last real token, (B, V).
+        self,
+        ids: Tensor,
+        mask: Mask | None = None,
+        *,
+        places: Tensor | None = None,
+        cache: StateCache | None = None,
+        maps: list | None = None,
+        last: bool = False,
+    ) -> Any:
+        """ids (B, L) or choices (B, C, L) -> what the head says: logits (B, L, V) of a language model; `last`: only at each row's last real
+        token, (B, V). `places` (B, C): the token each choice is judged by.
 
         With a cache the rows go on from their states, and each row's state stops at its own `mask.lengths`.
         """
-        counts = admit(ids, mask, cache, context=self.context, vocab=self.embed.tokens.outputs, maps=maps)
-        x = F.dropout(self.embed.tokens.rows(ids), self.dropout, self.training)  # (B, L, D)
-        if cache is None and not self.packed:
+        if last:
+            self.must_write()
+        answer = self.compute(ids, self.prepare(ids, mask, places=places, cache=cache, maps=maps), last)
+        if cache is not None:
+            cache.close()
+        return answer
+
+    def prepare(
+        self,
+        ids: Tensor,
+        mask: Mask | None = None,
+        *,
+        places: Tensor | None = None,
+        cache: StateCache | None = None,
+        maps: list | None = None,
+    ) -> Reading:
+        """What to read after which states; the cache is open. InputError when it cannot be read."""
+        given = mask or Mask()
+        rows, mask = admit_rows(ids, given, cache, context=self.context, vocab=self.embed.tokens.outputs, maps=maps)
+        if cache is not None:
+            cache.open(rows.shape[1], mask.lengths)
+        elif self.packed:
+            cache = self._empty(*rows.shape)
+        return Reading(given, None if mask.lengths is None else mask.lengths.to(ids.device), places, cache)
+
+    def compute(self, ids: Tensor, call: Reading, last: bool = False) -> Any:
+        """ids -> what the head says; the states after the new tokens are in the cache."""
+        x = F.dropout(self.embed.tokens.rows(ids.reshape(-1, ids.shape[-1])), self.dropout, self.training)  # (B, L, D)
+        if call.cache is None:
             for layer in self.layers:
                 x = F.dropout(layer.fused(x), self.dropout, self.training)  # (B, L, H)
         else:
-            cache = self.begin(ids.shape[0], ids.shape[1]) if cache is None else cache
-            cache.open(ids.shape[1], counts)
             states = []
-            for layer, state in zip(self.layers, cache.states, strict=True):
-                x, state = layer.steps(x, state, counts, self.packed)
+            for layer, state in zip(self.layers, call.cache.states, strict=True):
+                x, state = layer.steps(x, state, call.counts, self.packed)
                 states.append(state)
-            cache.states = states
-            cache.close()
-        return linear(ends_of(x, counts) if last else x, self.head or self.embed.tokens)
+            call.cache.states = states
+        x = x.view(*ids.shape, -1)
+        x = last_of(x, call.mask) if last else x
+        return self.head(x, self.embed.tokens, call.mask, call.places)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without cuDNN's word that our matrices are not one piece of memory: it copies them together, which costs little."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        yield

@@ -1,4 +1,4 @@
-"""Embed, run every block, normalise.   B batch · L tokens · D width"""
+"""Embed, run every layer, normalise.   B batch · L tokens · D width"""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from .embedding import Embedding
 
 
 class Stack(nn.Module):
-    """ids (B, L) -> hidden states (B, L, D)."""
+    """ids (B, L) -> hidden states (B, L, D).
 
-    def __init__(self, embed: Embedding, blocks: Iterable[Block], *, norm: nn.Module):
+    `layers`: the block that each layer runs, when layers share blocks, https://arxiv.org/abs/1909.11942; else one after the other.
+    """
+
+    def __init__(self, embed: Embedding, blocks: Iterable[Block], *, norm: nn.Module | None = None, layers: Iterable[int] | None = None):
         super().__init__()
         self.embed, self.blocks, self.norm = embed, nn.ModuleList(blocks), norm
+        self.layers = list(range(len(self.blocks)) if layers is None else layers)
 
     def forward(self, ids: Tensor, call: Call) -> Tensor:
-        x = self.embed(ids, call.positions)
-        for call.layer, block in enumerate(self.blocks):
-            x = block(x, call)
-        return self.norm(x)
+        x = self.embed(ids, call.positions, call.types)
+        for call.layer, block in enumerate(self.layers):
+            x = self.blocks[block](x, call)
+        return x if self.norm is None else self.norm(x)

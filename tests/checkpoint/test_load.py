@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harken.base.errors import InputError, RunError
-from harken.checkpoint import save as save_module
+from harken.checkpoint import write as write_module
 from harken.checkpoint.load import WEIGHTS, load
 from harken.checkpoint.save import save
 from harken.families.gpt2 import GPT2Config
@@ -217,7 +217,7 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, torch.Tensor]], object], str]] = {
     "part columns": (lambda t: t.update({V: torch.zeros(4, 13)}), f"{V} has shape (4, 13), config.json asks for (4, 12)"),
     "parts that only add up": (
         lambda t: t.update({Q: torch.zeros(4, 12), K: torch.zeros(12, 12)}),
-        f"{Q} has shape (4, 12), config.json asks for (12, 12)",
+        f"{K} has shape (12, 12), config.json asks for (4, 12)",
     ),
     "dimensions": (lambda t: t.update({"model.norm.weight": torch.zeros(12, 1)}), "model.norm.weight has shape (12, 1)"),
     "a single number": (lambda t: t.update({V: torch.tensor(1.0)}), f"{V} has shape ()"),
@@ -295,11 +295,11 @@ def test_a_disk_that_fails_while_writing(folder: Path, number: int, monkeypatch:
     model, tokenizer = load(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def write(tensors: dict, path: Path, metadata: dict) -> None:
-        Path(path).write_bytes(b"half")
+    def write(path: Path, tensors: dict, metadata: dict) -> None:
+        path.write_bytes(b"half")
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(save_module, "save_file", write)
+    monkeypatch.setattr(write_module, "_stream", write)
     with pytest.raises(RunError, match="what was there before is unchanged") as caught:
         save(model, tokenizer, folder)
     assert str(folder / WEIGHTS) in str(caught.value) and "\n" not in str(caught.value)

@@ -48,7 +48,8 @@ def test_counts_what_torch_counts(saved: tuple[Path, int]) -> None:
     sizes = {"layers": 2, "width": 32, "heads": 4, "context": 64, "vocabulary": 12, "dtype": "float32", "tokenizer": "char"}
     assert found | sizes == found
     assert found["bytes"] == (saved[0] / "model.safetensors").stat().st_size
-    assert found["model"] == str(saved[0]) and found["task"] is None and found["trained"] is None
+    assert found["model"] == str(saved[0]) and found["task"] == found["tasks"][0] == "language-modeling" and found["trained"] is None
+    assert found["memory"] == 4 * saved[1]
 
 
 def test_parts_of_a_llama_by_hand(tmp_path: Path) -> None:
@@ -88,6 +89,16 @@ def test_shards_and_mixed_types(folder: Path, saved: tuple[Path, int]) -> None:
         info(folder)
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_bin(folder: Path, saved: tuple[Path, int], zipped: bool) -> None:
+    tensors = {name: value.half() for name, value in load_file(folder / "model.safetensors").items()}
+    torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    (folder / "model.safetensors").unlink()
+    found = info(folder)
+    assert (found["parameters"], found["dtype"]) == (saved[1], "float16")
+    assert found["bytes"] == (folder / "pytorch_model.bin").stat().st_size
+
+
 def test_says_how_it_was_trained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = {
         "task": "causal",
@@ -116,7 +127,7 @@ def test_a_family_we_do_not_know_and_no_tokenizer(folder: Path, saved: tuple[Pat
     (folder / "tokenizer.json").unlink()
     found = info(folder)
     assert (found["family"], found["width"], found["context"], found["tokenizer"]) == ("else", 32, None, None)
-    assert found["parameters"] == saved[1]
+    assert found["parameters"] == saved[1] and (found["task"], found["tasks"]) == (None, [])
 
 
 def test_table_and_json(saved: tuple[Path, int], capsys: pytest.CaptureFixture[str]) -> None:

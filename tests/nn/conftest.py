@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from harken.families.gpt import GPTConfig
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
+from harken.families.qwen3 import Qwen3Config
 from harken.families.table import build
 from harken.nn.models import Decoder
 
@@ -38,6 +40,20 @@ CONFIGS = {
         attention_bias=True,
         mlp_bias=True,
         tie_word_embeddings=True,
+    ),
+    "gpt": GPTConfig(vocab_size=61, n_positions=32, n_embd=20, n_layer=2, n_head=2, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0),
+    "qwen3": Qwen3Config(  # norms on queries and keys, and a window that half the layers have
+        vocab_size=67,
+        hidden_size=20,
+        intermediate_size=41,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=6,
+        max_position_embeddings=32,
+        use_sliding_window=True,
+        sliding_window=3,
+        layer_types=["sliding_attention", "full_attention"],
     ),
 }
 

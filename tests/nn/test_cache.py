@@ -13,7 +13,7 @@ from harken.nn.mask import Mask
 from harken.nn.models import Decoder
 
 Tiny = Callable[[str], Decoder]
-CASES = [(name, packed) for name in ("gpt2", "llama", "llama-odd") for packed in (True, False)]
+CASES = [(name, packed) for name in ("gpt2", "llama", "llama-odd", "gpt", "qwen3") for packed in (True, False)]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{'packed' if case[1] else 'plain'}")

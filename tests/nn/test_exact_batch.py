@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from harken.families.table import build, config_class
 from harken.nn.mask import Mask
 from harken.nn.models import Decoder
 
 Tiny = Callable[[str], Decoder]
-NAMES = ["gpt2", "gpt2-odd", "llama", "llama-odd"]
+NAMES = ["gpt2", "gpt2-odd", "llama", "llama-odd", "gpt", "qwen3"]
 PROMPTS, BATCHES, STEPS = 40, 200, 5
 
 
@@ -109,6 +110,30 @@ def test_neither_do_portions_nor_rows_that_come_and_go(tiny: Tiny, name: str) ->
 
 def cut_at(prompt: torch.Tensor, place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return prompt[: int(place)], prompt[int(place) :]
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert"])
+def test_an_encoder_reads_a_row_as_if_alone(name: str) -> None:
+    """Padded to any width, among others, as choices or as documents of one row: the same bits."""
+    model, random = build(config_class(name).sized(36, 2, 3, 32, 61, 0.0), seed=0), np.random.default_rng(0)
+    chance = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.2 * torch.randn(parameter.shape, generator=chance)
+    model.pack()
+    prompts = [torch.from_numpy(random.integers(5, 61, length)) for length in (1, 2, 3, 7, 8, 16, 21, 32)]
+    want = [bits(model(prompt[None])[0]) for prompt in prompts]
+    for _ in range(40):
+        rows = random.integers(0, len(prompts), random.integers(2, 9))
+        lengths = torch.tensor([len(prompts[row]) for row in rows])
+        ids = torch.from_numpy(random.integers(5, 61, (len(rows), random.integers(int(lengths.max()), 33))))
+        for place, row in enumerate(rows):
+            ids[place, : lengths[place]] = prompts[row]
+        padded, choices = bits(model(ids, Mask(lengths=lengths))), bits(model(ids[None], Mask(lengths=lengths[None])))[0]
+        packed = bits(model(torch.cat([prompts[row] for row in rows]), Mask(starts=torch.tensor([0, *np.cumsum(lengths.numpy())]))))
+        for place, (row, part) in enumerate(zip(rows, packed.split(lengths.tolist()), strict=True)):
+            for got in (padded[place, : lengths[place]], choices[place, : lengths[place]], part):
+                assert torch.equal(got, want[row])
 
 
 def test_a_plain_model_would_not_do(tiny: Tiny) -> None:

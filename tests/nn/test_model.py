@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ import torch
 from torch import nn
 
 from harken.base.errors import InputError
+from harken.families.mistral import MistralConfig
+from harken.families.table import build
 from harken.nn.linear import Linear
 from harken.nn.mask import Mask
 from harken.nn.mlp import MLP
@@ -19,7 +22,7 @@ from harken.nn.models import Decoder
 from harken.nn.position import Rotary
 
 Tiny = Callable[[str], Decoder]
-NAMES = ["gpt2", "gpt2-odd", "llama", "llama-odd"]
+NAMES = ["gpt2", "gpt2-odd", "llama", "llama-odd", "gpt", "qwen3"]
 every = pytest.mark.parametrize("name", NAMES)
 
 
@@ -145,6 +148,10 @@ def test_wrong_input_is_one_sentence(tiny: Tiny, name: str, packed: bool) -> Non
         model(ids_of(model, 3, 4), Mask(lengths=torch.tensor([4, 4])))
     with pytest.raises(InputError, match=r"^there is no token to read"):
         model(ids_of(model, 2, 0))
+    with pytest.raises(InputError, match=r"^a packed row \(T,\) has no padding"):
+        model(ids_of(model, 8), Mask(lengths=torch.tensor([8])))
+    with pytest.raises(InputError, match=r"^Mask\(starts=\.\.\.\) is for one packed row \(T,\), not for tokens \(2, 4\)"):
+        model(ids_of(model, 2, 4), Mask(starts=torch.tensor([0, 4])))
 
 
 def test_a_model_keeps_its_own_window(tiny: Tiny) -> None:
@@ -152,13 +159,37 @@ def test_a_model_keeps_its_own_window(tiny: Tiny) -> None:
     ids, lengths = ids_of(model, 2, 10), torch.tensor([10, 6])
     want = model(ids, Mask(window=3, lengths=lengths))
     assert not torch.allclose(want, model(ids, Mask(lengths=lengths)), atol=1e-3)
-    model.window = 3
+    sizes = {f.name: getattr(model.config, f.name) for f in dataclasses.fields(model.config)}
+    near = build(MistralConfig(**{k: v for k, v in sizes.items() if not k.endswith("_bias")}, sliding_window=3), seed=0).requires_grad_(
+        False
+    )
+    near.load_state_dict(model.state_dict())
     for mask in (None, Mask(), Mask(lengths=lengths), Mask(window=5)):
-        torch.testing.assert_close(model(ids, mask), want)
-    model.pack()
-    cache = model.begin(2, 12)
-    steps = [model(ids[:, place : place + 1], cache=cache) for place in range(10)]
-    assert torch.equal(torch.cat(steps, 1), model(ids))
+        torch.testing.assert_close(near(ids, mask), want)
+    near.pack()
+    cache = near.begin(2, 12)
+    steps = [near(ids[:, place : place + 1], cache=cache) for place in range(10)]
+    assert torch.equal(torch.cat(steps, 1), near(ids))
+
+
+def test_layers_that_see_equally_far_share_one_look(tiny: Tiny) -> None:
+    call = tiny("qwen3").prepare(torch.ones(1, 10, dtype=torch.int64))
+    assert {None, 3} == set(call.looks) and call.looks[None].allowed is None and call.looks[3].allowed is not None
+    assert tiny("qwen3").prepare(torch.ones(1, 3, dtype=torch.int64)).looks[3].allowed is None  # a window that hides nothing
+
+
+def test_a_fixed_cache_has_one_shape_for_ever(tiny: Tiny) -> None:
+    model = tiny("qwen3").requires_grad_(False)
+    ids = ids_of(model, 2, 9)
+    cache = model.begin(2, 16)
+    cache.fixed, shapes, parts = True, set(), []
+    for token in ids.split(1, 1):
+        call = model.prepare(token, cache=cache)
+        shapes.add(tuple((window, look.keys, tuple(look.allowed.shape)) for window, look in call.looks.items()))
+        parts.append(model.compute(token, call))
+        cache.close()
+    assert len(shapes) == 1
+    torch.testing.assert_close(torch.cat(parts, 1), model(ids), rtol=1e-4, atol=2e-5)
 
 
 @every

@@ -78,10 +78,15 @@ def test_activations_are_numbered_as_the_kernels_count() -> None:
         "none": exact.NONE,
         "relu": exact.RELU,
         "gelu": exact.GELU,
+        "gelu_python": exact.GELU,
         "gelu_new": exact.GELU_TANH,
+        "gelu_fast": exact.GELU_TANH,
+        "gelu_pytorch_tanh": exact.GELU_TANH,
         "silu": exact.SILU,
+        "swish": exact.SILU,
         "tanh": exact.TANH,
         "sigmoid": exact.SIGMOID,
+        "quick_gelu": exact.GELU_QUICK,
     }
 
 

@@ -8,6 +8,7 @@ import torch
 from harken.base.errors import InputError
 from harken.nn.cache import StateCache
 from harken.nn.embedding import Embedding
+from harken.nn.heads import LanguageModel
 from harken.nn.linear import activate
 from harken.nn.mask import Mask
 from harken.nn.recurrent import GATES, Layer, Recurrent
@@ -25,7 +26,7 @@ def layer_of(cell: str, inputs: int = 5, hidden: int = 7) -> Layer:
 
 def model_of(cell: str) -> Recurrent:
     torch.manual_seed(0)
-    model = Recurrent(Embedding(19, 8), [Layer(cell, 8, 8), Layer(cell, 8, 8)], context=30)
+    model = Recurrent(Embedding(19, 8), [Layer(cell, 8, 8), Layer(cell, 8, 8)], LanguageModel(), context=30)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, 0, 0.5)
     return model.eval()

@@ -20,7 +20,7 @@ import torch
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # pyright: ignore[reportAttributeAccessIssue]
 
 f32 = np.float32
-NONE, RELU, GELU, GELU_TANH, SILU, TANH, SIGMOID = range(7)
+NONE, RELU, GELU, GELU_TANH, SILU, TANH, SIGMOID, GELU_QUICK = range(8)
 """Activations a product can end with; the numbers are what the compiled code sees."""
 
 
@@ -103,6 +103,12 @@ def gelu_tanh(x):
 
 
 @helper
+def gelu_quick(x):
+    """x · sigmoid(1.702 x)"""
+    return x / (f32(1.0) + exp(f32(-1.702) * x))
+
+
+@helper
 def gelu(x):
     """x · Φ(x)"""
     return f32(0.5) * x * (f32(1.0) + f32(math.erf(x * f32(0.70710678))))
@@ -131,3 +137,6 @@ def activate(y, first, last, act):
         elif act == SIGMOID:
             for i in range(row.shape[0]):
                 row[i] = sigmoid(row[i])
+        elif act == GELU_QUICK:
+            for i in range(row.shape[0]):
+                row[i] = gelu_quick(row[i])

@@ -1,0 +1,183 @@
+"""Weight files -> a model, tensor by tensor: nothing is drawn that the file overwrites, nothing is held twice.
+
+A parameter's memory is asked for when the model is built and touched when its tensor is copied in, so what a model takes while it is
+loaded is its weights and one tensor more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from ..base.errors import InputError
+from ..families import names, table
+from ..families.config import Config
+from ..families.tasks import tasks_of
+from ..nn.models import Model
+from .match import Match, match
+from .tensors import Tensors
+
+EMBED = "stack.embed.tokens"
+DRAWS = {
+    f"{name}_" for name in ("normal", "uniform", "trunc_normal", "random", "bernoulli", "exponential", "kaiming_uniform", "xavier_uniform")
+}
+
+
+class Undrawn(TorchFunctionMode):
+    """Inside, no random number is drawn into a tensor unless it lies in the memory of one that is `wanted`.
+
+    Everything else a constructor does (ones, zeros, tables of rotary positions) is done, which it would not be on torch's meta device.
+    """
+
+    def __init__(self, wanted: Collection[Tensor] = ()):
+        super().__init__()
+        self.wanted = {each.untyped_storage().data_ptr() for each in wanted}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in DRAWS:
+            into = args[0] if args else kwargs["tensor"]
+            if into.untyped_storage().data_ptr() not in self.wanted:
+                return into
+        return func(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What became of the tensors. `new`: modules the file has no tensors for, by the names files give them · `unused`: tensors of heads
+    that this task has no use for · `untied`: the head the file holds beside different token vectors, though config.json ties them ·
+    `stored`: by the family's names, the precision each tensor has in the file."""
+
+    model: Model
+    new: list[str]
+    unused: list[str]
+    untied: str | None
+    stored: dict[str, torch.dtype]
+
+
+def filled(config: Config, tensors: Tensors, where: str, *, fresh: bool, dtype: str, device: torch.device) -> Filled:
+    """A model with the weights of a file. `fresh`: whether a head that the file lacks is made new; else it is an error.
+
+    InputError names the first tensor that is missing, left over or does not fit.
+    """
+    model, spots, found = _matched(config, tensors, where)
+    _stand_in(config, spots, tensors, found)
+    untied = _differs(config, tensors, found)
+    if untied is not None:
+        config = dataclasses.replace(config, **{"tie_word_embeddings": False})
+        model, spots, found = _matched(config, tensors, where)
+        _stand_in(config, spots, tensors, found)
+    new = _absent(spots, found, where, fresh)
+    stored = {}
+    for name, theirs in found.known.items():
+        names.check(spots[theirs], tensors[name], name, str(tensors.homes[name]))
+        stored[theirs] = tensors[name].dtype
+    drawn = [spots[theirs].into for theirs in found.absent]
+    if drawn:
+        _draw(model, drawn)
+    _settle(model, device, precision(tensors) if dtype == "auto" else getattr(torch, dtype), drawn)
+    for name, tensor in tensors.drain():
+        if name in found.known:
+            names.put(model, spots[found.known[name]], tensor)
+    return Filled(model if device.type == "cpu" else model.to(device), new, found.unused, untied, stored)
+
+
+def precision(tensors: Tensors) -> torch.dtype:
+    """The floating-point type that most of a file's weights have."""
+    sizes: Counter[torch.dtype] = Counter()
+    for name in tensors:
+        if tensors[name].is_floating_point():
+            sizes[tensors[name].dtype] += tensors[name].numel()
+    return sizes.most_common(1)[0][0] if sizes else torch.float32
+
+
+def undrawn(config: Config) -> Model:
+    """The model of a config, ready to be filled."""
+    with Undrawn():
+        model = table.family(config.model_type).build(config)
+    model.config = config
+    return model.eval()
+
+
+def _matched(config: Config, tensors: Tensors, where: str) -> tuple[Model, dict[str, names.Place], Match]:
+    """A model to fill, the places of its tensors, and which of the file's belong there."""
+    model = undrawn(config)
+    spots = names.places(model, _rules(config))
+    prefixes = {rules[EMBED].partition(".")[0] + "." for rules in map(_rules, _siblings(config)) if isinstance(rules.get(EMBED), str)}
+    return model, spots, match(tensors, spots, prefixes=sorted(prefixes), ignore=table.family(config.model_type).IGNORE, where=where)
+
+
+def _rules(config: Config) -> dict[str, Any]:
+    return table.family(config.model_type).names(config)
+
+
+def _vectors(config: Config) -> str | None:
+    """What the family calls the token vectors, where a head is tied to them."""
+    tied = getattr(config, "tie_word_embeddings", False)
+    return f"{_rules(config)[EMBED]}.weight" if tied and EMBED in _rules(config) else None
+
+
+def _siblings(config: Config) -> list[Config]:
+    """The same model, for each task it can be built for: some families name the body otherwise for some of them."""
+    return [dataclasses.replace(config, task=task) for task in tasks_of(config)]
+
+
+def _stand_in(config: Config, spots: dict[str, names.Place], tensors: Tensors, found: Match) -> None:
+    """Of tensors that are tied a file may hold the other one alone: the head for the token vectors, one of two names for a bias."""
+    embed = _vectors(config)
+    for theirs in list(found.absent):
+        if theirs == embed:
+            twins = [name for name in found.unused if tensors[name].shape == spots[theirs].shape]
+        else:
+            module, _, leaf = theirs.rpartition(".")
+            twins = [f"{module.removesuffix('.decoder')}.bias" if module.endswith(".decoder") else f"{module}.decoder.bias"]
+            twins = twins if leaf == "bias" else []
+        twin = next((name for name in twins if name in found.unused), None)
+        if twin is not None:
+            found.absent.remove(theirs)
+            found.unused.remove(twin)
+            found.known[twin] = theirs
+
+
+def _differs(config: Config, tensors: Tensors, found: Match) -> str | None:
+    """The second copy of a tied matrix, if the file holds one that is not the same as the first."""
+    vectors = _vectors(config)
+    once = next((name for name, theirs in found.known.items() if theirs == vectors), None)
+    if once is None:
+        return None
+    alike = [name for name in found.unused if tensors[name].shape == tensors[once].shape]
+    return next((name for name in alike if not torch.equal(tensors[name], tensors[once])), None)
+
+
+def _absent(spots: dict[str, names.Place], found: Match, where: str, fresh: bool) -> list[str]:
+    """Modules of the head that have no tensor in the file, by the names files give them. InputError where anything else is missing."""
+    new = []
+    for theirs in found.absent:
+        module = spots[theirs].name.rpartition(".")[0]
+        alone = all(name not in spots or spots[name].name.rpartition(".")[0] != module for name in found.known.values())
+        if not (fresh and alone and module.split(".")[0] == "head"):
+            raise InputError(f"{where} lacks the tensor {theirs}")
+        new.append(theirs.rpartition(".")[0])
+    return list(dict.fromkeys(new))
+
+
+def _draw(model: Model, new: list[Tensor]) -> None:
+    """Fresh weights for some tensors, as the family has it; the same every time, and torch's own random state is left alone."""
+    with torch.random.fork_rng(devices=[]), Undrawn(new):
+        torch.manual_seed(0)
+        table.initialise(model, model.config.initializer_range)
+
+
+def _settle(model: Model, device: torch.device, dtype: torch.dtype, drawn: Collection[Tensor]) -> None:
+    """Give every parameter its memory, in its precision and where it is to lie; what is to be copied in is not copied before."""
+    for parameter in model.parameters():
+        if parameter.dtype != dtype or parameter.device != device:
+            kept = any(parameter is each for each in drawn)
+            parameter.data = parameter.data.to(device, dtype) if kept else torch.empty(parameter.shape, dtype=dtype, device=device)

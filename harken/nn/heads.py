@@ -1,0 +1,157 @@
+"""Heads: what a model makes of the hidden states it ends with. Every head answers  head(x, tokens, mask, places).
+
+x (B, L, D) hidden states, (B, C, L, D) where each row is a set of choices, (T, D) for a packed row · `tokens`: the token vectors, which
+a tied head multiplies with · `mask`: which tokens are real · `places` (B, C): the token each choice is judged by, if not its last
+
+B batch · C choices · L tokens · T packed tokens · S sequences, wherever they lie · D width · V vocabulary · N outputs
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .linear import Linear, known, linear
+from .mask import Mask
+
+
+class LanguageModel(nn.Module):
+    """x -> logits (B, L, V): by the token vectors themselves, https://arxiv.org/abs/1608.05859, or a matrix of its own."""
+
+    writes = True  # its logits are those of the next token
+
+    def __init__(self, out: Linear | None = None):
+        super().__init__()
+        self.out = out
+
+    def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
+        return linear(x, tokens if self.out is None else self.out)
+
+
+class MaskedLanguageModel(nn.Module):
+    """x -> norm(act(dense x)) -> logits (B, L, V) of what stands at each place; `width` that of the token vectors.
+
+    https://arxiv.org/abs/1810.04805 section 3.1
+    """
+
+    writes = False
+
+    def __init__(self, dim: int, vocab: int, *, width: int, act: str, eps: float, tied: bool):
+        super().__init__()
+        self.dense, self.norm, self.act = Linear(dim, width), nn.LayerNorm(width, eps), known(act)
+        self.out = None if tied else Linear(width, vocab)
+        self.bias = nn.Parameter(torch.zeros(vocab)) if tied else None
+
+    def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
+        x = self.norm(self.dense(x, self.act))
+        return linear(x, tokens) + self.bias if self.bias is not None else linear(x, self.out or tokens)
+
+
+class PerToken(nn.Module):
+    """x -> (B, L, N) for every token: its tag, or whether an answer starts and ends there; N None: one number each, (B, L)."""
+
+    writes = False
+
+    def __init__(self, dim: int, outputs: int | None, *, dropout: float = 0.0):
+        super().__init__()
+        self.out, self.one, self.dropout = Linear(dim, outputs or 1), outputs is None, dropout
+
+    def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
+        y = self.out(F.dropout(x, self.dropout, self.training))
+        return y[..., 0] if self.one else y
+
+
+class PerSequence(nn.Module):
+    """x -> out(act(dense h)) (S, N), h the hidden state at the first or the last real token of each sequence; N None: one number, (S,).
+
+    Encoders are read at the first token, decoders at the last, the only one that has seen all. `dropout`: before the dense layer, before
+    the last. `final`: an activation at the very end.
+    """
+
+    writes = False
+
+    def __init__(
+        self,
+        dim: int,
+        outputs: int | None,
+        *,
+        at: Literal["first", "last"],
+        act: str | None = None,
+        bias: bool = True,
+        final: str = "none",
+        dropout: tuple[float, float] = (0.0, 0.0),
+    ):
+        super().__init__()
+        self.dense = None if act is None else Linear(dim, dim)
+        self.out, self.one = Linear(dim, outputs or 1, bias=bias), outputs is None
+        self.at, self.act, self.final, self.dropout = at, known(act or "none"), known(final), dropout
+
+    def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
+        h = first_of(x, mask) if self.at == "first" else last_of(x, mask, places)  # (S, D)
+        if self.dense is not None:
+            h = self.dense(F.dropout(h, self.dropout[0], self.training), self.act)
+        y = self.out(F.dropout(h, self.dropout[1], self.training), self.final)
+        return y[..., 0] if self.one else y
+
+
+class Doubled(NamedTuple):
+    """`lm` (B, C, L, V): logits of the next token · `choice` (B, C): how well each choice fits."""
+
+    lm: Tensor
+    choice: Tensor
+
+
+class DoubleHeads(nn.Module):
+    """Asked with choices (B, C, L), a language model that also says which of them fits; else a language model.
+
+    https://arxiv.org/abs/1901.08149
+    """
+
+    writes = True
+
+    def __init__(self, lm: LanguageModel, choice: PerSequence):
+        super().__init__()
+        self.lm, self.choice = lm, choice
+
+    def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor | Doubled:
+        logits = self.lm(x, tokens, mask)
+        return Doubled(logits, self.choice(x, tokens, mask, places)) if x.dim() == 4 else logits
+
+
+class Pretrained(NamedTuple):
+    """`mlm` (B, L, V): logits of what stands at each place · `nsp` (B, 2): whether the second sentence follows the first, or does not."""
+
+    mlm: Tensor
+    nsp: Tensor
+
+
+class Pretraining(nn.Module):
+    """BERT's two tasks: the masked words, and the next sentence (ALBERT: the sentences' order)."""
+
+    writes = False
+
+    def __init__(self, mlm: MaskedLanguageModel, nsp: PerSequence):
+        super().__init__()
+        self.mlm, self.nsp = mlm, nsp
+
+    def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Pretrained:
+        return Pretrained(self.mlm(x, tokens, mask), self.nsp(x, tokens, mask))
+
+
+def first_of(x: Tensor, mask: Mask) -> Tensor:
+    """x (..., L, D) -> (..., D) at the first token; a packed row (T, D) -> (documents, D)."""
+    return x[..., 0, :] if mask.starts is None else x[mask.starts[:-1].to(x.device)]
+
+
+def last_of(x: Tensor, mask: Mask, places: Tensor | None = None) -> Tensor:
+    """x (..., L, D) -> (..., D) at the last real token, or at `places` (...); a packed row (T, D) -> (documents, D)."""
+    if places is None:
+        if mask.starts is not None:
+            return x[mask.starts[1:].to(x.device) - 1]
+        if mask.lengths is None:
+            return x[..., -1, :]
+        places = (mask.lengths - 1).clamp(min=0)
+    return x.gather(-2, places.to(x.device)[..., None, None].expand(*x.shape[:-2], 1, x.shape[-1]))[..., 0, :]
