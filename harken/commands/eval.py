@@ -15,6 +15,8 @@ from .command import command
 
 if TYPE_CHECKING:
     from ..data.texts import Texts
+    from ..nn.models import Model
+    from ..text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class EvalOptions:
     """Measure how well a model predicts a text it has not learned from."""
 
     model: Any = argument("folder of the model")
-    data: str = argument("text or .jsonl file, or - for standard input")
+    data: str = argument("text file, table or folder, or - for standard input; for a model that answers a source: pairs")
+    target: str | None = option(None, "for pairs in two aligned files: that of the targets")
+    overflow: Literal["truncate", "drop"] | None = option(None, "pairs longer than the context: cut off, or leave out (default: an error)")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
     columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
     json: bool = option(False, "print one JSON object")
@@ -48,6 +52,34 @@ class Evaluation:
 def evaluate(options: EvalOptions) -> Evaluation:
     """Loss, perplexity and bits per byte of `data` under `model`; a text longer than the context is read in windows, whole."""
     from ..checkpoint.load import opened
+    from ..families.table import family
+
+    model, tokenizer = opened(options.model)
+    model.pack()
+    if getattr(family(model.config.model_type), "READS", "text") == "source":
+        return of_pairs(options, model, tokenizer)
+    return of_texts(options, model, tokenizer)
+
+
+def of_pairs(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evaluation:
+    """How well a model predicts each target from its source."""
+    from ..data.columns import Columns
+    from ..data.pairs import fitted_pairs, read_pairs
+    from ..measure.loss import measure
+    from ..objectives.seq2seq import tokenised_pairs
+
+    pairs = read_pairs(options.data, Columns.parse(options.columns), target=options.target)
+    ledger = pairs.source.ledger
+    whole = tokenised_pairs(pairs, tokenizer, ledger).after(model.config.decoder_start_token_id)
+    spans = fitted_pairs(whole, model.span, ledger, options.data, overflow=options.overflow, stage="tokens")
+    found = measure(model, spans, pad=tokenizer.pad_id or 0)
+    lost = ledger.get("tokens", "pairs truncated") + ledger.get("tokens", "pairs dropped")
+    bits = math.nan if lost else found.bits_per_byte(pairs.bytes())  # where something is left out, the bytes are not those of the targets
+    return Evaluation("text2text", len(pairs), found.tokens, found.loss, found.perplexity, bits, {}, ledger.to_json())
+
+
+def of_texts(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evaluation:
+    """How well a model continues texts, and how much of it is new to it."""
     from ..data.columns import Columns
     from ..data.ledger import Ledger
     from ..data.read import read
@@ -55,8 +87,6 @@ def evaluate(options: EvalOptions) -> Evaluation:
     from ..measure.loss import Measured, measure
     from ..objectives.causal import spans
 
-    model, tokenizer = opened(options.model)
-    model.pack()
     corpus = read(options.data, examples=options.examples or trained_on(options.model), columns=Columns.parse(options.columns))
     ledger = Ledger()
     ledger.merge(corpus.ledger)
@@ -100,7 +130,8 @@ def show(found: Evaluation, options: EvalOptions) -> None:
         print(json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}))
         return
     print(f"loss           {found.loss:.4f} nats per token (perplexity {found.perplexity:.2f})")
-    print(f"bits per byte  {found.bits_per_byte:.4f}")
+    if math.isfinite(found.bits_per_byte):
+        print(f"bits per byte  {found.bits_per_byte:.4f}")
     print(f"measured on    {found.tokens:,} tokens of {found.examples:,} texts")
     if known := found.metrics.get("seen_in_training"):
         print(f"not new        {known:,} of the {found.examples:,} examples also occur in the training text{without(found)}")
