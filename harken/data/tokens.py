@@ -102,7 +102,8 @@ def fitted(found: Spans, context: int, ledger: Ledger, source: str, *, overflow:
         ledger.add(stage, f"tokens {past}", lost)
         found = dataclasses.replace(found, spans=kept.array())
         if not len(found.spans):
-            raise InputError(f"{source}: every example is longer than the context of {context:,} tokens: give a larger --context")
+            which = "example" if stage == "tokens" else "held-out example"
+            raise InputError(f"{source}: every {which} is longer than the context of {context:,} tokens: give a larger --context")
     else:
         ledger.add(stage, "texts cut into windows", long)
     found = dataclasses.replace(found, context=context)

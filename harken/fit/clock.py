@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import dataclass, field
 
@@ -9,21 +10,32 @@ LEAVING = 0.3
 """Seconds between the last step and the last file that nothing below accounts for: the record, the words, the end of the process."""
 
 
+_RECENT = 3
+"""Measurements whose median is what the next one will take: on a busy machine a single one says little."""
+
+
 @dataclass
 class Clock:
     """The wall clock of a run. `began`: `time.monotonic()` when the process (or the call) began · `after`: held-out tokens that are
-    measured only once learning is over. The rest is measured: seconds a token takes to measure, and each way of keeping."""
+    measured only once learning is over. The rest is measured as it comes: seconds that a token takes to measure, that each measurement
+    took with all that is kept, a picture, a saved state."""
 
     began: float = field(default_factory=time.monotonic)
     after: int = 0
     a_token: float = 0.0
-    a_measurement: float = 0.0  # with its samples and pictures
+    measurements: list[float] = field(default_factory=list)
+    a_picture: float = 0.6
     a_state: float = 0.0
 
     def wall(self) -> float:
         """Seconds since the process began."""
         return time.monotonic() - self.began
 
+    def a_measurement(self) -> float:
+        """Seconds the next measurement will take. The first one also compiled kernels: it counts until there are others."""
+        recent = self.measurements[1:][-_RECENT:] or self.measurements
+        return statistics.median(recent) if recent else 0.0
+
     def tail(self) -> float:
-        """Seconds from the last step to the last file: one more measurement, the state, the rest of the held-out text, the pictures."""
-        return self.a_measurement + 2 * self.a_state + self.after * self.a_token + LEAVING
+        """Seconds from the last step to the last file: one more measurement, the state, the rest of the held-out text, the picture."""
+        return self.a_measurement() + self.a_picture + 2 * self.a_state + self.after * self.a_token + LEAVING

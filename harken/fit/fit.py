@@ -69,10 +69,14 @@ def fit(
         while True:
             over = pace.over(progress) or stale(plan, progress)
             if (over or pace.due(progress)) and progress.evaluated != progress.step:
-                cost = evaluate(whole, valid, plan, run, progress, pad, keep, clock, saver.elapsed())
+                before = saver.elapsed()
+                evaluate(whole, valid, plan, run, progress, pad, keep, clock, before)
                 if progress.step == 0:
                     progress.head = saver.begin()
-                pace.measured(progress, cost)
+                else:
+                    draw(run, clock, over)
+                    progress.measuring += saver.elapsed() - before
+                pace.measured(progress)
                 over = pace.over(progress) or stale(plan, progress)
             if over and progress.evaluated == progress.step:
                 break
@@ -153,10 +157,10 @@ def evaluate(
     keep: Callable[[Progress], None],
     clock: Clock,
     seconds: float,
-) -> float:
+) -> None:
     """Measure the model (its averaged weights where they are kept) on held-out text; without any, the newest counts as the best.
 
-    The best so far is kept. Returns the seconds it took."""
+    The best so far is kept."""
     began, better = time.monotonic(), True
     keep_random = torch.get_rng_state()  # writing samples must not change what comes after
     with whole.average.in_place():
@@ -175,9 +179,16 @@ def evaluate(
             keep(progress)
     whole.model.train()
     torch.set_rng_state(keep_random)
-    cost = time.monotonic() - began
-    clock.a_measurement = cost if better else max(cost, clock.a_measurement)  # the last one may be the best, and is then kept
-    return cost
+    if better or not clock.measurements:  # the last one will be the best, as a rule, and is then kept
+        clock.measurements.append(time.monotonic() - began)
+
+
+def draw(run: RunFolder, clock: Clock, over: bool) -> None:
+    """The picture so far, unless the last one is drawn soon."""
+    if not over:
+        began = time.monotonic()
+        run.draw()
+        clock.a_picture = time.monotonic() - began
 
 
 def foresee(run: RunFolder, progress: Progress, pace: Pace) -> None:

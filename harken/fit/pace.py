@@ -31,8 +31,8 @@ class Pace(Protocol):
         """Whether the model is to be measured now."""
         ...
 
-    def measured(self, progress: Progress, cost: float) -> None:
-        """The model was measured, which took `cost` seconds: set when it is due again."""
+    def measured(self, progress: Progress) -> None:
+        """The model was measured: set when it is due again."""
         ...
 
 
@@ -54,7 +54,7 @@ class BySteps:
     def due(self, progress: Progress) -> bool:
         return progress.step >= progress.due
 
-    def measured(self, progress: Progress, cost: float) -> None:
+    def measured(self, progress: Progress) -> None:
         progress.due = progress.step + self.plan.eval_every
 
 
@@ -79,13 +79,26 @@ class ByTime:
         return min(1.0, self.elapsed() / self.whole(progress))
 
     def learning_rate(self, progress: Progress) -> float:
-        return self.plan.learning_rate * rate(self.elapsed(), self.whole(progress), self.plan.warmup, self.plan.schedule)
+        # The schedule is laid over the time of learning alone, what is behind and what is still to come, so that no measurement skips a
+        # part of it.
+        learned, left = self.elapsed() - progress.measuring, max(self.whole(progress) - self.elapsed(), 0.0)
+        cost = self.clock.a_measurement()
+        if left > 2 * cost:
+            left *= 1 - cost / (cost + self.period())
+        return self.plan.learning_rate * rate(learned, learned + left, self.plan.warmup, self.plan.schedule)
+
+    def period(self) -> float:
+        """Seconds of learning between two measurements: these must not eat the time to learn."""
+        return max(self.plan.eval_every, 5 * self.clock.a_measurement())
 
     def due(self, progress: Progress) -> bool:
-        return self.elapsed() >= progress.due
+        if progress.step == 0:
+            return True
+        left = self.whole(progress) - self.elapsed()  # the last one comes when it is over, and one just before would be for nothing
+        return self.elapsed() >= progress.due and left > 2 * self.clock.a_measurement()
 
-    def measured(self, progress: Progress, cost: float) -> None:
-        progress.due = self.elapsed() + max(self.plan.eval_every, 5 * cost)  # measuring must not eat the time to learn
+    def measured(self, progress: Progress) -> None:
+        progress.due = self.elapsed() + self.period()
 
 
 @dataclass
@@ -106,5 +119,5 @@ class Again:
     def due(self, progress: Progress) -> bool:
         return progress.step >= progress.due
 
-    def measured(self, progress: Progress, cost: float) -> None:
+    def measured(self, progress: Progress) -> None:
         progress.due = min((step for step in self.schedule.measured if step > progress.step), default=len(self.schedule.learning_rates))

@@ -185,8 +185,6 @@ def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, prompts: tuple
         quoted = "\n".join("> " + sample.replace("\n", "\n> ") + "\n" for sample in written)
         progress.samples.append(f"## step {progress.step:,}{loss}\n\n{quoted}")
         folder.write_samples(progress.samples)
-        if progress.step:
-            folder.draw()
 
     return keep
 

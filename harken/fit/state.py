@@ -30,6 +30,7 @@ class Progress:
     lines: int = 0
     seconds: float = 0.0  # since the first step
     head: float = 0.0  # before it, and before every resumed part
+    measuring: float = 0.0  # of `seconds`, those in which nothing was learned
     evaluated: int = -1  # the last step whose model was measured
     due: float = 0.0  # the step, or the second, when it is to be measured next
     stale: int = 0  # measurements since the best one

@@ -74,7 +74,7 @@ def test_a_process_knows_when_it_began():
 def test_the_schedule_is_laid_over_the_time_that_is_left_for_learning():
     """A pace of 60 s of which 10 went before and 5 come after: it is over at 45 s, and the rate has fallen to nothing there."""
     plan = fitting.Plan(**{**BASE, "minutes": 1.0, "warmup": 3.0, "learning_rate": 1.0})
-    clock, now = Clock(a_measurement=5.0 - 0.3), [0.0]
+    clock, now = Clock(measurements=[4.0], a_picture=0.7), [0.0]
     pace, progress = ByTime(plan, clock, lambda: now[0]), Progress(step=1000, head=10.0)
     seen = []
     while not pace.over(progress):
