@@ -25,6 +25,7 @@ from ..base.errors import HarkenError, InputError, RunError, did_you_mean
 from ..base.files import read_json, replacing, write_json
 from ..base.report import say
 from ..families import names
+from ..families.config import Config
 from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
@@ -93,7 +94,7 @@ class Different(HarkenError):
 
 def _convert(folder: Path, part: Path, task: str | None, dtype: str, max_shard_size: str | int) -> dict[str, Any]:
     config = config_of(folder, task)
-    words = tokenizer_of(folder, config) if (folder / "tokenizer.json").is_file() else None
+    words = _words(folder, config)
     found = model_of(folder, config)
     model, rows = found.model, _rows(found.model, words)
     before = answers(model, rows)
@@ -128,6 +129,17 @@ def _convert(folder: Path, part: Path, task: str | None, dtype: str, max_shard_s
         "rounding_difference": rounding,
     }
     return {**facts, "proof": proof, "versions": _versions(), "files": _hashes(part)}
+
+
+def _words(folder: Path, config: Config) -> Tokenizer | None:
+    """The tokenizer, where there is one; without one the weights can still be converted."""
+    try:
+        return tokenizer_of(folder, config)
+    except InputError as error:
+        if (folder / "tokenizer.json").is_file():
+            raise
+        say(f"without a tokenizer: {str(error).partition(';')[0]}")
+        return None
 
 
 @torch.inference_mode()

@@ -68,12 +68,13 @@ def filled(config: Config, tensors: Tensors, where: str, *, fresh: bool, dtype: 
     InputError names the first tensor that is missing, left over or does not fit.
     """
     model, spots, found = _matched(config, tensors, where)
-    _stand_in(config, spots, tensors, found)
     untied = _differs(config, tensors, found)
     if untied is not None:
-        config = dataclasses.replace(config, **{"tie_word_embeddings": False})
-        model, spots, found = _matched(config, tensors, where)
-        _stand_in(config, spots, tensors, found)
+        apart = _matched(dataclasses.replace(config, **{"tie_word_embeddings": False}), tensors, where)
+        if untied in apart[2].known:
+            model, spots, found = apart
+        else:  # this task has no use for it
+            untied = None
     new = _absent(spots, found, where, fresh)
     stored = {}
     for name, theirs in found.known.items():
@@ -111,7 +112,9 @@ def _matched(config: Config, tensors: Tensors, where: str) -> tuple[Model, dict[
     model = undrawn(config)
     spots = names.places(model, _rules(config))
     prefixes = {rules[EMBED].partition(".")[0] + "." for rules in map(_rules, _siblings(config)) if isinstance(rules.get(EMBED), str)}
-    return model, spots, match(tensors, spots, prefixes=sorted(prefixes), ignore=table.family(config.model_type).IGNORE, where=where)
+    found = match(tensors, spots, prefixes=sorted(prefixes), ignore=table.family(config.model_type).IGNORE, where=where)
+    _stand_in(config, spots, tensors, found)
+    return model, spots, found
 
 
 def _rules(config: Config) -> dict[str, Any]:
@@ -147,13 +150,17 @@ def _stand_in(config: Config, spots: dict[str, names.Place], tensors: Tensors, f
 
 
 def _differs(config: Config, tensors: Tensors, found: Match) -> str | None:
-    """The second copy of a tied matrix, if the file holds one that is not the same as the first."""
-    vectors = _vectors(config)
-    once = next((name for name, theirs in found.known.items() if theirs == vectors), None)
-    if once is None:
-        return None
-    alike = [name for name in found.unused if tensors[name].shape == tensors[once].shape]
-    return next((name for name in alike if not torch.equal(tensors[name], tensors[once])), None)
+    """The second of two tied matrices, if the file holds one that is not the same as the first; a true copy is forgotten."""
+    first = {theirs: name for name, theirs in found.known.items()}
+    vectors, differs = first.get(_vectors(config) or ""), None
+    for name in list(found.unused):
+        bias = first.get(name.replace(".decoder.bias", ".bias"))
+        twin = vectors if vectors is not None and tensors[name].shape == tensors[vectors].shape else bias
+        if twin is not None and torch.equal(tensors[name], tensors[twin]):
+            found.unused.remove(name)
+        elif twin is not None and twin == vectors:
+            differs = differs or name
+    return differs
 
 
 def _absent(spots: dict[str, names.Place], found: Match, where: str, fresh: bool) -> list[str]:
@@ -161,7 +168,7 @@ def _absent(spots: dict[str, names.Place], found: Match, where: str, fresh: bool
     new = []
     for theirs in found.absent:
         module = spots[theirs].name.rpartition(".")[0]
-        alone = all(name not in spots or spots[name].name.rpartition(".")[0] != module for name in found.known.values())
+        alone = all(spots[name].name.rpartition(".")[0] != module for name in found.known.values())
         if not (fresh and alone and module.split(".")[0] == "head"):
             raise InputError(f"{where} lacks the tensor {theirs}")
         new.append(theirs.rpartition(".")[0])

@@ -142,9 +142,12 @@ def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: to
 
 def tokenizer_of(folder: Path, config: Config) -> Tokenizer:
     """A folder's tokenizer. InputError when there is none, or when it has more tokens than the model rows."""
-    if not (folder / "tokenizer.json").is_file():
-        raise InputError(f"{folder / 'tokenizer.json'} does not exist: add a tokenizer, or load the model alone with tokenizer=False")
-    words = Tokenizer.load(folder)
+    try:
+        words = Tokenizer.load(folder)
+    except InputError as error:
+        if (folder / "tokenizer.json").is_file():
+            raise
+        raise InputError(f"{error}; or load the model alone, with tokenizer=False") from None
     if words.vocab_size > config.vocab_size:
         raise InputError(f"{folder}: the tokenizer has {words.vocab_size} tokens, the model only {config.vocab_size} rows for them")
     origin.remember(words, folder)

@@ -45,8 +45,8 @@ def save_setting(model: Model, tokenizer: Tokenizer | None, folder: Path, *, dty
     config = model.config.write()
     held = dtype or next((p.dtype for p in model.parameters()), torch.float32)
     said = [key for key in ("dtype", "torch_dtype") if key in config] or ["dtype"] * (held != torch.float32)
+    generation = _generation(model)  # looks at what may be replaced next
     write_json(folder / "config.json", config | dict.fromkeys(said, str(held).removeprefix("torch.")))  # what is in the file now
-    generation = _generation(model)
     if generation is not None:
         write_json(folder / GENERATION, generation)
     if tokenizer is not None:
@@ -76,9 +76,8 @@ def _generation(model: Model) -> dict[str, object] | None:
     home = origin(model)
     if home is None:
         return {**ends, "do_sample": True}
-    given = read_json(home / GENERATION) if (home / GENERATION).is_file() else {}
-    before = read_json(home / "config.json")
-    return {**ends, **given, **{key: value for key, value in ends.items() if before.get(key) != value}}
+    given, before = (read_json(home / name) if (home / name).is_file() else {} for name in (GENERATION, "config.json"))
+    return {**ends, **given, **{key: value for key, value in ends.items() if before.get(key, value) != value}}
 
 
 def _copy(tokenizer: Tokenizer, folder: Path) -> None:

@@ -22,6 +22,7 @@ from harken.checkpoint.files import WEIGHTS
 from harken.checkpoint.hub import ID, located, wanted
 from harken.checkpoint.load import load
 from harken.checkpoint.save import save
+from harken.commands.convert import convert
 from harken.commands.info import info
 from harken.families.gpt2 import GPT2Config
 from harken.families.table import build
@@ -69,6 +70,8 @@ def test_from_the_cache(cache: Path, model: Path) -> None:
         assert all(torch.equal(value, want[key]) for key, value in got.state_dict().items())
         assert words.decode(words.encode("to be")) == "to be"
     assert info("org/name")["parameters"] == info(str(model))["parameters"]
+    record = convert("org/name", cache / "out")
+    assert (record["source"], record["revision"], record["proof"]["max_difference"]) == ("org/name", SHA, 0)
 
 
 def test_a_folder_comes_before_the_hub(cache: Path, model: Path, tmp_path: Path) -> None:
@@ -235,6 +238,7 @@ ASK = """
 import contextlib, io, json, sys
 from harken.base.errors import HarkenError
 from harken.checkpoint.hub import headers, located
+from harken.commands.info import info
 for question in json.loads(sys.argv[1]):
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
@@ -242,6 +246,9 @@ for question in json.loads(sys.argv[1]):
             if question.pop("headers", False):
                 found, size = headers(**question)
                 result = [sorted(each.name for each in found), size]
+            elif question.pop("info", False):
+                found = info(question["source"])
+                result = [found["parameters"], found["bytes"]]
             else:
                 folder = located(**question)
                 result = [folder.name, sorted(path.name for path in folder.iterdir())]
@@ -266,9 +273,10 @@ def ask(endpoint: str, home: Path, *questions: dict[str, Any]) -> list[list[Any]
 
 def test_from_the_hub(hub: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    main, again, v1, bare, bin_only, small, parts = ask(
+    told, main, again, v1, bare, bin_only, small, parts = ask(
         hub,
         home,
+        {"source": "org/both", "info": True},
         {"source": "org/both"},
         {"source": "org/both"},
         {"source": "org/both", "revision": "v1"},
@@ -277,6 +285,8 @@ def test_from_the_hub(hub: str, tmp_path: Path) -> None:
         {"source": "org/private", "token": "secret", "weights": False},
         {"source": "org/gated", "token": "secret", "headers": True},
     )
+    here = info(str(tmp_path / "both"))
+    assert told[0] == here["parameters"] and 0 < told[1] < here["bytes"], "before any weight was downloaded"
     files = ["config.json", "generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json"]
     assert main[:2] == again[:2] == bare[:2] == [SHA, files]
     assert v1[0] == OTHER and "README.md" in v1[1]

@@ -233,12 +233,40 @@ LAYOUTS: list[Callable[[Path, Any], None]] = [
 
 @one_each
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
-def test_the_same_model_in_every_layout(name: str, task: str, layout: Callable[[Path, Any], None], tmp_path: Path) -> None:
+def test_the_same_model_in_every_layout(
+    name: str, task: str, layout: Callable[[Path, Any], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     theirs = make(name, task)
     want = load(write(theirs, tmp_path / "plain"))[0].state_dict()
     folder = write(theirs, tmp_path / "other")
     layout(folder, theirs)
+    capsys.readouterr()
     same(load(folder)[0].state_dict(), want)
+    assert capsys.readouterr().err == "", "there is nothing to say: all is used, nothing is new"
+
+
+def test_gpt2_and_bert_base_uncased_as_the_hub_has_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Several of these at once: no prefix and masks in the one; gamma and beta, and both heads of pre-training, in the other."""
+    theirs = make("gpt2", "language-modeling")
+    want = load(write(theirs, tmp_path / "plain"))[0].state_dict()
+    folder = write(theirs, tmp_path / "gpt2")
+    leftovers(folder, theirs)
+    without_prefix(folder, theirs)
+    capsys.readouterr()
+    same(load(folder)[0].state_dict(), want)
+    assert capsys.readouterr().err == ""
+    theirs = make("bert", "pretraining")
+    folder = write(theirs, tmp_path / "bert")
+    gamma_and_beta(folder, theirs)
+    config = json.loads((folder / "config.json").read_text())
+    config = {key: value for key, value in config.items() if key not in ("dtype", "tie_word_embeddings", "is_decoder")}
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["BertForMaskedLM"]}))
+    capsys.readouterr()
+    model, _ = load(folder)
+    assert model.config.task == "masked-language-modeling"
+    assert capsys.readouterr().err.endswith("these are not used for masked-language-modeling: bert.pooler.dense, cls.seq_relationship\n")
+    with torch.no_grad():
+        torch.testing.assert_close(model(IDS), theirs(IDS).prediction_logits, rtol=1e-5, atol=1e-5)
 
 
 # ---- heads
@@ -304,7 +332,7 @@ def test_half_a_head_is_not_made_whole(tmp_path: Path) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize(("name", "task"), [(name, task) for name, task in FIRST if make(name, task).config.tie_word_embeddings])
+@pytest.mark.parametrize(("name", "task"), [(name, task) for name, task in FIRST if ZOO[name][0](**ZOO[name][1]).tie_word_embeddings])
 def test_a_tied_head_that_is_not_the_same_is_used_as_transformers_uses_it(
     name: str, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -322,6 +350,8 @@ def test_a_tied_head_that_is_not_the_same_is_used_as_transformers_uses_it(
     want = answer(type(theirs).from_pretrained(folder).eval(), IDS)[0]
     with torch.no_grad():
         torch.testing.assert_close(model(IDS), want, rtol=1e-5, atol=1e-5)
+    judge, _ = load(folder, task="classification")
+    assert judge.config.tie_word_embeddings and "not the same" not in capsys.readouterr().err, "a task that has no use for it"
 
 
 # ---- precision
@@ -344,6 +374,15 @@ def test_precision(stored: torch.dtype, tmp_path: Path) -> None:
     save(model, tokenizer, tmp_path / "ours")
     assert json.loads((tmp_path / "ours" / "config.json").read_text())["dtype"] == name
     same(load_file(tmp_path / "ours" / "model.safetensors"), load_file(folder / "model.safetensors"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu(tmp_path: Path) -> None:
+    folder = write(make("llama", "language-modeling"), tmp_path)
+    model, exact = load(folder, device="cuda", dtype="bfloat16")[0], load(folder)[0]
+    assert {tensor.device.type for tensor in (*model.parameters(), *model.buffers())} == {"cuda"}
+    with torch.no_grad():
+        assert (model(IDS.cuda()).float().cpu() - exact(IDS)).abs().max() < 0.1 * exact(IDS).abs().max()
 
 
 def test_what_cannot_be_asked_for(tmp_path: Path) -> None:

@@ -310,3 +310,28 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         save(*make("gpt2"), tmp_path / "file" / "run")
+
+
+def test_other_ends_than_before_are_written(folder: Path) -> None:
+    """generation_config.json is the folder's own, but for what has changed since."""
+    generation = folder / "generation_config.json"
+    generation.write_text(json.dumps({"eos_token_id": [3, 9], "temperature": 0.5}))
+    model, tokenizer = load(folder)
+    save(model, tokenizer, folder)
+    assert json.loads(generation.read_text()) == {"bos_token_id": 1, "eos_token_id": [3, 9], "temperature": 0.5}
+    model.config.eos_token_id = 7
+    save(model, tokenizer, folder)
+    assert json.loads(generation.read_text()) == {"bos_token_id": 1, "eos_token_id": 7, "temperature": 0.5}
+
+
+def test_quantised_weights_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gptq", "bits": 4}}))
+    refusal(folder, "run holds weights quantised by gptq, which are not read here: take the model as it was before")
+
+
+def test_an_export_is_not_said_of_another_model(folder: Path) -> None:
+    (folder / "export.json").write_text("{}")
+    model, tokenizer = load(folder)
+    save(model, tokenizer, folder)
+    assert not (folder / "export.json").exists()
