@@ -52,11 +52,10 @@ class Evaluation:
 def evaluate(options: EvalOptions) -> Evaluation:
     """Loss, perplexity and bits per byte of `data` under `model`; a text longer than the context is read in windows, whole."""
     from ..checkpoint.load import opened
-    from ..families.table import family
 
     model, tokenizer = opened(options.model)
     model.pack()
-    if getattr(family(model.config.model_type), "READS", "text") == "source":
+    if model.config.reads == "source":
         return of_pairs(options, model, tokenizer)
     return of_texts(options, model, tokenizer)
 

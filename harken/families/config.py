@@ -22,6 +22,7 @@ class Config:
     """Base of every family's config. `task`: what the model is built for, on disk the name of the architecture."""
 
     model_type: ClassVar[str]
+    reads: ClassVar[str] = "text"  # or "source": it learns from pairs
     rate: ClassVar[float] = 1.0  # the learning rate it takes, as a multiple of that of a Transformer of the same width
 
     vocab_size: int

@@ -63,7 +63,7 @@ def material_of(name: str, options: TrainOptions) -> Any:
     are for the other."""
     if not {"language-modeling", "text2text"} & set(tasks_of({"model_type": config_class(name).model_type})):
         raise InputError(f"a {name} model reads, it does not write: from scratch take one such as llama or gpt2")
-    if getattr(family(name), "READS", "text") == "source":
+    if config_class(name).reads == "source":
         pairs.check(options, name)
         return pairs
     if options.target is not None:
@@ -91,5 +91,10 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
     config.bos_token_id, config.eos_token_id, config.pad_token_id = tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
     if hasattr(config, "decoder_start_token_id"):
         config.decoder_start_token_id = tokenizer.pad_id if tokenizer.bos_id is None else tokenizer.bos_id
+    for asked in ("cell", "attention", "input_feeding"):
+        if (value := getattr(options, asked)) is not None:
+            if not hasattr(config, asked):
+                raise InputError(f"--{asked.replace('_', '-')} is for the family seq2seq, not for {name}")
+            setattr(config, asked, value)
     config.check()
     return config

@@ -19,7 +19,11 @@ class TrainOptions:
     config: str | None = option(None, "file of options, run.toml: a line an option, as in steps = 500; the command line has the last word")
     source: str | None = option(None, "for pairs in two aligned files: that of the sources, instead of DATA")
     target: str | None = option(None, "for pairs in two aligned files: that of the targets; its n-th line answers the n-th source")
-    model: str | None = option(None, "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt2, llama (the default) or mixture")
+    model: str | None = option(
+        None,
+        "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt, gpt2, llama (the default), mistral, qwen2, qwen3 or mixture; "
+        "from pairs: seq2seq, transformer, t5, bart or marian",
+    )
     out: str | None = option(None, "folder of the run (default: runs/DATA-MODEL)", short="-o")
     resume: bool = option(False, "go on with the run in --out, exactly where its last saved state is")
     overwrite: bool = option(False, "replace the run in --out")
@@ -46,6 +50,11 @@ class TrainOptions:
     width: int | None = option(None, "size of a hidden state", min=2)
     layers: int | None = option(None, "blocks", min=1)
     heads: int | None = option(None, "attention heads", min=1)
+    cell: Literal["rnn", "gru", "lstm"] | None = option(None, "of a seq2seq model (default: lstm)")
+    attention: Literal["none", "additive", "dot", "general", "concat", "local-m", "local-p"] | None = option(
+        None, "of a seq2seq model (default: additive, Bahdanau's; none is the bare context vector)"
+    )
+    input_feeding: bool | None = option(None, "whether each step of a seq2seq model also reads what the one before said")
     order: int | None = option(None, "of an n-gram model (default: the best on a part of the training text)", min=0)
     smoothing: Literal["kneser_ney", "witten_bell", "add_k"] = option("kneser_ney", "what an n-gram model gives to what it never saw")
     parts: str = option("llama,ngram", "the two models a mixture weighs: a neural one and a counting one")
