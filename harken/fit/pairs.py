@@ -95,6 +95,8 @@ def tell(ledger: Ledger, context: int) -> None:
             say(f"{n:,} pairs are longer than the context of {context} and are {past}: {lost:,} tokens")
     if unknown := ledger.get("valid tokens", "unknown") + ledger.get("source valid tokens", "unknown"):
         say(f"{unknown:,} held-out tokens are not in the vocabulary and are read as unknown")
+    for line in ledger.summary():
+        say(line)
 
 
 def check(options: TrainOptions, name: str) -> None:

@@ -18,6 +18,7 @@ from ..data.sample import alphabet, sample
 from ..data.split import split
 from ..data.texts import digest
 from ..data.tokens import fitted, tokenised
+from ..families.table import family
 from ..text.tokenizer import Tokenizer
 from ..text.train import choose_kind, train_characters, train_tokenizer
 from .options import TrainOptions
@@ -118,7 +119,8 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Corpus, valid: 
     sides = {"tokens": train, "valid tokens": valid, "test tokens": test}
     whole = {stage: (corpus, tokenised(corpus, tokenizer, ledger, stage)) for stage, corpus in sides.items() if corpus is not None}
     context = context or choose_context(options, train.kind, max(spans.longest for _, spans in whole.values()))
-    overflow = "window" if train.kind == "running" else options.overflow
+    counts = family(options.model or "llama").LEARNS == "counts"  # whose histories know no context
+    overflow = "window" if train.kind == "running" or counts else options.overflow
     found = {
         stage: fitted(spans, context, ledger, corpus.source, overflow=overflow, stage=stage) for stage, (corpus, spans) in whole.items()
     }
@@ -155,3 +157,5 @@ def tell(ledger: Ledger, context: int, unit: str, *, windows: bool) -> None:
             say(f"{n:,} texts are longer than the context of {context} and are {past}: {ledger.get('tokens', f'tokens {past}'):,} tokens")
     if unknown := ledger.get("valid tokens", "unknown"):
         say(f"{unknown:,} held-out {unit} are not in the vocabulary and are read as unknown")
+    for line in ledger.summary():
+        say(line)
