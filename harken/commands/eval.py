@@ -74,7 +74,7 @@ def of_pairs(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evalua
     found = measure(model, spans, pad=tokenizer.pad_id or 0)
     lost = ledger.get("tokens", "pairs truncated") + ledger.get("tokens", "pairs dropped")
     bits = math.nan if lost else found.bits_per_byte(pairs.bytes())  # where something is left out, the bytes are not those of the targets
-    return Evaluation("text2text", len(pairs), found.tokens, found.loss, found.perplexity, bits, {}, ledger.to_json())
+    return Evaluation(model.config.task, len(pairs), found.tokens, found.loss, found.perplexity, bits, {}, ledger.to_json())
 
 
 def of_texts(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evaluation:
@@ -106,7 +106,7 @@ def of_texts(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evalua
     if known is not None:
         metrics["seen_in_training"] = int(known.sum())
     bits = found.bits_per_byte(corpus.bytes())
-    return Evaluation("causal", len(corpus.texts), found.tokens, found.loss, found.perplexity, bits, metrics, ledger.to_json())
+    return Evaluation(model.config.task, len(corpus.texts), found.tokens, found.loss, found.perplexity, bits, metrics, ledger.to_json())
 
 
 def trained_on(model: Any) -> Literal["lines", "running"] | None:

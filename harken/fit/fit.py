@@ -30,6 +30,7 @@ from .pace import Again, BySteps, ByTime, Pace
 from .plan import Plan
 from .state import Progress, load_state, save_state
 from .stop import Stop
+from .threads import Gear
 
 PACKED = 1_024
 """Tokens in a packed row. Measured on two cores with lines of 7 to 230 tokens and widths of 64 to 256, against padded parts: 1.0 to
@@ -80,7 +81,7 @@ def fit(
                 over = pace.over(progress) or stale(plan, progress)
             if over and progress.evaluated == progress.step:
                 break
-            learning_rate = pace.learning_rate(progress)
+            learning_rate, threads, began = pace.learning_rate(progress), pace.threads(progress), time.monotonic()
             nats, tokens, norm = learn(model, whole.optimizer, train, whole.batches.next(), plan, pad, learning_rate, progress.step)
             progress.step += 1
             progress.tokens += tokens
@@ -88,7 +89,8 @@ def fit(
             progress.since += tokens
             whole.average.update(progress.step)
             if progress.step % plan.log_every == 0 or pace.over(progress):
-                log(run, progress, norm, learning_rate, saver.elapsed())
+                log(run, progress, norm, learning_rate, saver.elapsed(), threads)
+            pace.stepped(tokens, time.monotonic() - began)
             foresee(run, progress, pace)
             bar.update(progress, nats / tokens, pace.share(progress))
             if stop.asked or saver.due():
@@ -118,7 +120,9 @@ def paced(plan: Plan, run: RunFolder, clock: Clock, elapsed: Callable[[], float]
     """As the run this one repeats, by the clock, or by steps."""
     if (schedule := run.schedule()) is not None:
         return Again(schedule)
-    return BySteps(plan) if plan.minutes is None else ByTime(plan, clock, elapsed)
+    if plan.minutes is None:
+        return BySteps(plan)
+    return ByTime(plan, clock, elapsed, Gear() if plan.threads is None else None)
 
 
 def stale(plan: Plan, progress: Progress) -> bool:
@@ -201,10 +205,11 @@ def foresee(run: RunFolder, progress: Progress, pace: Pace) -> None:
             say(f"first guess of the final loss: {progress.guess:.2f}")
 
 
-def log(run: RunFolder, progress: Progress, norm: float, learning_rate: float, seconds: float) -> None:
+def log(run: RunFolder, progress: Progress, norm: float, learning_rate: float, seconds: float, threads: int) -> None:
     """One line on the training since the last one."""
     progress.seconds = seconds
     line = {"step": progress.step, "loss": progress.nats / progress.since, "learning_rate": learning_rate, "grad_norm": norm}
+    line["threads"] = threads
     write(run, progress, {**line, "tokens": progress.tokens, "seconds": round(seconds, 3)})
     progress.nats, progress.since = 0.0, 0
 

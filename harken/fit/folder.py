@@ -77,6 +77,7 @@ class RunFolder:
             raise InputError(f"{self.path} holds no run to resume ({RECORD} is missing)")
         self.record = read_json(self.path / RECORD)
         then, now = self.record["machine"], machine()
+        now["threads"] = min(then["threads"], os.cpu_count() or 1)  # it goes on with as many, where there are as many
         changed = [f"{k} {then.get(k)} → {now[k]}" for k in now if then.get(k) != now[k]]
         if changed:
             say(f"this run began under other conditions ({', '.join(changed)}): it goes on, but not to the last bit as it would have there")
@@ -114,10 +115,9 @@ class RunFolder:
         """schedule.json, from the journal where none is given."""
         if schedule is None:
             lines = self.lines()
-            schedule = Schedule(
-                [line["learning_rate"] for line in lines if "learning_rate" in line],
-                [line["step"] for line in lines if "valid_loss" in line],
-            )
+            steps = [line for line in lines if "learning_rate" in line]
+            measured = [line["step"] for line in lines if "valid_loss" in line]
+            schedule = Schedule([line["learning_rate"] for line in steps], [line["threads"] for line in steps], measured)
         write_json(self.path / SCHEDULE, dataclasses.asdict(schedule))
 
     def write_samples(self, samples: list[str]) -> None:

@@ -71,6 +71,7 @@ class TrainOptions:
     warmup_steps: int | None = option(None, "steps over which the learning rate rises (default: a tenth, at most 100)", min=0)
     weight_decay: float = option(0.1, "pull of the weights towards zero", min=0)
     clip: float = option(1.0, "largest norm of a gradient", above=0)
+    threads: int | None = option(None, "processor threads (default: all; with --minutes one where that is faster now)", min=1)
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "arithmetic of the products while training")
     average: float | None = option(
         None, "measure and keep a running average of the weights that decays by this, such as 0.999", min=0, max=0.999999
@@ -104,5 +105,5 @@ class TrainOptions:
             raise InputError("DATA is missing: name a text file, a table or a folder, or - for standard input")
 
 
-RUN_ONLY = ("data", "source", "target", "out", "resume", "overwrite", "replay", "config", "json", "save_every", "began")
+RUN_ONLY = ("data", "source", "target", "out", "resume", "overwrite", "replay", "config", "json", "save_every", "threads", "began")
 """Options that may differ when a run goes on; every other is fixed in its record."""

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
+
 from .clock import Clock
 from .plan import Plan
 from .schedule import Schedule, rate
 from .state import Progress
+from .threads import Gear, use
 
 
 class Pace(Protocol):
@@ -27,6 +30,14 @@ class Pace(Protocol):
         """Of the next step."""
         ...
 
+    def threads(self, progress: Progress) -> int:
+        """That the next step is done with; they are set."""
+        ...
+
+    def stepped(self, tokens: int, seconds: float) -> None:
+        """A step on so many tokens is done."""
+        ...
+
     def due(self, progress: Progress) -> bool:
         """Whether the model is to be measured now."""
         ...
@@ -41,6 +52,12 @@ class BySteps:
     """A number of steps that is known."""
 
     plan: Plan
+
+    def threads(self, progress: Progress) -> int:
+        return torch.get_num_threads()
+
+    def stepped(self, tokens: int, seconds: float) -> None:
+        pass
 
     def over(self, progress: Progress) -> bool:
         return progress.step >= self.plan.steps
@@ -65,6 +82,14 @@ class ByTime:
     plan: Plan
     clock: Clock
     elapsed: Callable[[], float]  # seconds since the first step, earlier parts of the run included
+    gear: Gear | None = None  # None: the number of threads is fixed
+
+    def threads(self, progress: Progress) -> int:
+        return torch.get_num_threads() if self.gear is None else self.gear.count
+
+    def stepped(self, tokens: int, seconds: float) -> None:
+        if self.gear is not None:
+            self.gear.after(tokens, seconds)
 
     def whole(self, progress: Progress) -> float:
         """Seconds to learn in. What comes after is measured again and again, so this moves a little."""
@@ -106,6 +131,13 @@ class Again:
     """Step by step as another run went."""
 
     schedule: Schedule
+
+    def threads(self, progress: Progress) -> int:
+        use(self.schedule.threads[progress.step])
+        return torch.get_num_threads()
+
+    def stepped(self, tokens: int, seconds: float) -> None:
+        pass
 
     def over(self, progress: Progress) -> bool:
         return progress.step >= len(self.schedule.learning_rates)

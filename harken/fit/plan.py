@@ -38,6 +38,7 @@ class Plan:
     average: float | None = None
     patience: int | None = None
     pack: bool = False
+    threads: int | None = None  # None: all, or as many as are faster where `minutes` decides
 
     def write(self) -> dict:
         """As JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,7 @@ from .plan import Plan
 from .prepare import Prepared
 from .seen import remember
 from .state import Progress
+from .threads import on_threads
 
 
 @dataclass(frozen=True)
@@ -70,21 +72,30 @@ def run(options: TrainOptions) -> Trained:
             raise InputError(f"{options.data} is not the text that {old.path} learned from; give the same file, or train anew")
         if plan.patience and data.valid is None:
             raise InputError("--patience needs held-out text to measure on: give more text, or a file with --valid")
-        folder.start(  # first of all files, so that the folder is known for a run from its first moment
-            {"task": "causal", "options": recorded(options), "plan": plan.write(), "data": data.facts, "ledger": data.ledger.to_json()}
-        )
-        if old is not None and (schedule := old.schedule()) is not None:
-            folder.write_schedule(schedule)
-        save_setting(model, tokenizer, folder.path)
-        remember(data.corpus, folder.path)
-    clock.after = sum(held.targets for held in (data.test, None if measured_whole(data, plan) else data.valid) if held is not None)
-    try:
-        progress = teach(model, tokenizer, data, plan, folder, clock)
-    except Interrupted as error:
-        raise Interrupted(f"{error}; go on with: harken train --resume --out {folder.path}") from None
-    except OSError as error:
-        raise RunError(f"{folder.path} cannot be written ({error.strerror or error}); the last saved state is kept") from error
-    return finish(model, tokenizer, data, plan, folder, progress, clock)
+    with on_threads(threads_of(options, folder if options.resume else old)):
+        if not options.resume:
+            folder.start(  # first of all files, so that the folder is known for a run from its first moment
+                {"task": model.config.task, "options": recorded(options), "plan": plan.write(), "data": data.facts}
+                | {"ledger": data.ledger.to_json()}
+            )
+            if old is not None and (schedule := old.schedule()) is not None:
+                folder.write_schedule(schedule)
+            save_setting(model, tokenizer, folder.path)
+            remember(data.corpus, folder.path)
+        clock.after = sum(held.targets for held in (data.test, None if measured_whole(data, plan) else data.valid) if held is not None)
+        try:
+            progress = teach(model, tokenizer, data, dataclasses.replace(plan, threads=options.threads), folder, clock)
+        except Interrupted as error:
+            raise Interrupted(f"{error}; go on with: harken train --resume --out {folder.path}") from None
+        except OSError as error:
+            raise RunError(f"{folder.path} cannot be written ({error.strerror or error}); the last saved state is kept") from error
+        return finish(model, tokenizer, data, plan, folder, progress, clock)
+
+
+def threads_of(options: TrainOptions, known: RunFolder | None) -> int | None:
+    """Threads to learn with: those asked for, else those of the run that is gone on with or repeated, as its bits depend on them."""
+    then = options.threads or (known.record["machine"]["threads"] if known is not None else None)
+    return None if then is None else min(then, os.cpu_count() or 1)
 
 
 def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, Prepared, Plan]:

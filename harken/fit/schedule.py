@@ -33,7 +33,8 @@ def rate(step: float, steps: float, warmup: float, kind: str, floor: float = 0.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a timed run did: the learning rate of every step, and the steps it was measured at."""
+    """What a timed run did: the learning rate and the threads of every step, and the steps it was measured at."""
 
     learning_rates: list[float]
+    threads: list[int]
     measured: list[int]

@@ -58,7 +58,7 @@ WRITES: dict[str, tuple[str, Callable[[Path, int], None]]] = {
     "tokenizer": ("tokenizer.json", tokenizer),
     "model": ("model.safetensors", model),
     "samples": ("samples.md", lambda folder, n: RunFolder(folder).write_samples([f"sample {n} " * 500])),
-    "schedule": ("schedule.json", lambda folder, n: RunFolder(folder).write_schedule(Schedule([float(n)] * 500, [n]))),
+    "schedule": ("schedule.json", lambda folder, n: RunFolder(folder).write_schedule(Schedule([float(n)] * 500, [1] * 500, [n]))),
 }
 
 

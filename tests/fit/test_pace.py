@@ -27,6 +27,7 @@ from harken.fit.guess import guess
 from harken.fit.pace import ByTime
 from harken.fit.schedule import rate
 from harken.fit.state import Progress
+from harken.fit.threads import Gear
 
 SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16}
 HARKEN = [sys.executable, "-c", "import sys; from harken.cli import main; sys.exit(main(sys.argv[1:]))"]
@@ -283,3 +284,43 @@ def test_time_is_counted_from_the_start_of_the_process_only_on_the_command_line(
     """In a process that is old already a run of 4 s still has 4 s."""
     trained = harken.train(str(lines), out=str(tmp_path / "run"), minutes=4 / 60, **SMALL)
     assert trained.seconds > 1
+
+
+# ---- threads
+
+
+def test_one_thread_is_gone_on_with_while_more_are_slower_and_left_when_they_are_faster(monkeypatch):
+    monkeypatch.setattr("harken.fit.threads.use", lambda count: None)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    speed, now, done = {1: 10.0, 2: 1.0}, [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    gear = Gear()
+    for step in range(600):
+        if step == 400:
+            speed[2] = 15.0
+        took = 100 / speed[gear.count]
+        now[0] += took / 10
+        done.append(gear.count)
+        gear.after(100, took)
+    assert done[:400].count(2) <= 12  # a few tries, each given up after two steps
+    assert done[500:].count(2) == 100
+    speed[2] = 5.0
+    for _ in range(3):
+        gear.after(100, 100 / speed[gear.count])
+    assert gear.count == 1
+
+
+@pytest.mark.serial
+def test_a_timed_run_that_shifts_its_threads_is_repeated_to_the_bit(lines, tmp_path):
+    first = harken.train(str(lines), out=str(tmp_path / "first"), minutes=0.12, **SMALL)
+    used = {line["threads"] for line in journal(tmp_path / "first") if "threads" in line}
+    assert used == {1, 2}
+    assert torch.get_num_threads() == 2
+    again = harken.train(replay=str(tmp_path / "first"), out=str(tmp_path / "again"))
+    assert again.loss == first.loss
+    assert same_weights(tmp_path / "first", tmp_path / "again")
+
+
+def test_threads_can_be_asked_for(lines, tmp_path):
+    harken.train(str(lines), out=str(tmp_path / "run"), minutes=0.05, threads=1, **SMALL)
+    assert {line["threads"] for line in journal(tmp_path / "run") if "threads" in line} == {1}
