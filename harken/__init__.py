@@ -13,23 +13,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .checkpoint.load import load
     from .checkpoint.save import save
+    from .commands import tokenizer
     from .commands.compare import compare
     from .commands.convert import convert
     from .commands.demo import demo
     from .commands.eval import evaluate
     from .commands.generate import generate, stream
     from .commands.info import info
+    from .commands.look import look
     from .commands.next import next_tokens as next
     from .commands.train import train
     from .decode.options import Generated
     from .measure.score import score
     from .nn.mask import Mask
+    from .text.tokenizer import Tokenizer
 
     __version__: str
 
 __all__ = [
     "Generated",
     "Mask",
+    "Tokenizer",
     "__version__",
     "compare",
     "convert",
@@ -38,10 +42,12 @@ __all__ = [
     "generate",
     "info",
     "load",
+    "look",
     "next",
     "save",
     "score",
     "stream",
+    "tokenizer",
     "train",
 ]
 
@@ -54,11 +60,14 @@ _HOMES = {
     "evaluate": "harken.commands.eval:evaluate",
     "info": "harken.commands.info:info",
     "convert": "harken.commands.convert:convert",
+    "look": "harken.commands.look:look",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "load": "harken.checkpoint.load:load",
     "save": "harken.checkpoint.save:save",
+    "tokenizer": "harken.commands.tokenizer",
     "Mask": "harken.nn.mask:Mask",
+    "Tokenizer": "harken.text.tokenizer:Tokenizer",
     "Generated": "harken.decode.options:Generated",
 }
 
@@ -71,7 +80,8 @@ def _find(name: str) -> Any:
         import importlib
 
         module, _, attribute = _HOMES[name].partition(":")
-        value = getattr(importlib.import_module(module), attribute)
+        value = importlib.import_module(module)
+        value = getattr(value, attribute) if attribute else value  # a home without an attribute is a module of functions
     else:
         from .base.errors import did_you_mean
 

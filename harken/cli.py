@@ -20,6 +20,7 @@ import typer
 import typer.core
 import typer.main
 
+from .base.clock import process_started
 from .base.errors import HarkenError, did_you_mean
 from .base.report import say
 from .commands.command import Command, Field
@@ -31,9 +32,15 @@ COMMANDS = {
     "next": "harken.commands.next",
     "eval": "harken.commands.eval",
     "compare": "harken.commands.compare",
+    "look": "harken.commands.look",
     "info": "harken.commands.info",
     "convert": "harken.commands.convert",
+    "tokenizer train": "harken.commands.tokenizer",
+    "tokenizer encode": "harken.commands.tokenizer",
+    "tokenizer stats": "harken.commands.tokenizer",
+    "tokenizer extend": "harken.commands.tokenizer",
 }
+GROUPS = {"tokenizer": "Train tokenizers, see what they make of a text, measure and extend them"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 METAVARS = {int: "N", float: "X", str: "TEXT", Any: "TEXT"}
 
@@ -51,7 +58,7 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, str] = COMMAN
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: say(f"harken: {_line(message)}")
         try:
-            code = _perform(words or ["--help"], commands)
+            code = _perform(words, commands)
             _flush()
             return code
         except BrokenPipeError:
@@ -118,6 +125,8 @@ def parser(command: Command[Any, Any]) -> Parser:
 
     def work(**words: Any) -> Callable[[], None]:
         given = {name: value for name, value in words.items() if value is not None}
+        if any(field.name == "began" for field in command.fields):
+            given["began"] = process_started()
         return partial(_work, command, command.read(given, text=True))
 
     fields = [field for field in command.fields if field.hint]
@@ -131,37 +140,53 @@ def parser(command: Command[Any, Any]) -> Parser:
 
 
 class Commands(typer.core.TyperGroup):
-    """The commands by name, imported when asked for."""
+    """The commands by name, imported when asked for; those of two words, as "tokenizer train", form a group under the first."""
 
     table: Mapping[str, str]
+    prefix = ""  # the first word and a blank, inside a group
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(self.table)
+        return list(dict.fromkeys(name.removeprefix(self.prefix).split()[0] for name in self.table))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.table:
-            raise UsageError(f"no such command: {cmd_name}{_unquoted(did_you_mean(cmd_name, self.table))}", ctx)
-        return parser(self.find(cmd_name))
+        if self.prefix + cmd_name in self.table:
+            return parser(self.find(self.prefix + cmd_name))
+        if cmd_name in (known := self.list_commands(ctx)):
+            return group(self.table, f"{cmd_name} ", _no_options, GROUPS.get(cmd_name, ""))
+        raise UsageError(f"no such command: {cmd_name}{_unquoted(did_you_mean(cmd_name, known))}", ctx)
 
     def find(self, name: str) -> Command[Any, Any]:
         module = importlib.import_module(self.table[name])
         return next(each for each in vars(module).values() if isinstance(each, Command) and each.name == name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
+        rows = []
+        for name in self.list_commands(ctx):
+            known = self.prefix + name in self.table
+            rows.append((name, self.find(self.prefix + name).help.partition(". ")[0].removesuffix(".") if known else GROUPS.get(name, "")))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self.find(name).help.partition(". ")[0].removesuffix(".")) for name in self.table])
+            formatter.write_dl(rows)
+
+
+def group(table: Mapping[str, str], prefix: str, options: Callable[..., None], words: str) -> Commands:
+    """The parser of the commands in `table` whose names begin with `prefix`."""
+    app = typer.Typer(cls=Commands, rich_markup_mode=None, add_completion=False, context_settings=SETTINGS)
+    app.callback(help=f"{words}.")(options)
+    made = typer.main.get_command(app)
+    assert isinstance(made, Commands)
+    made.table, made.prefix = {name: home for name, home in table.items() if name.startswith(prefix)}, prefix
+    return made
 
 
 def _perform(words: list[str], commands: Mapping[str, str]) -> int:
     """Parse first, work after: the parser turns Ctrl-C and a closed pipe into errors of its own."""
-    app = typer.Typer(cls=Commands, rich_markup_mode=None, add_completion=False, context_settings=SETTINGS)
-    app.callback(help="Turn text into a Transformer that is yours.")(_globals)
-    group = typer.main.get_command(app)
-    assert isinstance(group, Commands)
-    group.table = commands
+    all_of_them = group(commands, "", _globals, "Turn text into a Transformer that is yours")
     try:
-        with group.make_context("harken", words) as context:
-            work = group.invoke(context)
+        with all_of_them.make_context("harken", words) as context:
+            work = all_of_them.invoke(context)
     except typer.Exit as done:  # --help, --version
         return done.exit_code
     work()
@@ -187,6 +212,10 @@ def _globals(
     debug: Annotated[bool, typer.Option("--debug", help="show where an error came from, on any command")] = False,
 ) -> None:
     """The options of harken itself. `debug` is here for the help: main() takes it out."""
+
+
+def _no_options() -> None:
+    """A group of commands has none of its own."""
 
 
 def _parameter(field: Field) -> inspect.Parameter:

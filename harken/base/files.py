@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear(path)
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())  # some writers make their files private
         _sync(temporary)
@@ -53,6 +55,25 @@ def read_json(path: str | os.PathLike[str]) -> dict:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a JSON {type(value).__name__}, not an object")
     return value
+
+
+def _clear(path: Path) -> None:
+    """Remove what processes that were killed while writing `path` left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        pid = left.name.split(".")[-2]
+        if os.name == "posix" and pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # asks only; on Windows it would kill
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def _umask() -> int:

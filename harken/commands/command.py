@@ -9,6 +9,9 @@
     @command("info", InfoOptions)
     def info(options: InfoOptions) -> dict: ...                      # imports what is heavy inside
 
+A field `config` names a TOML file of options; what is given beside it has the last word. A plain field `began` gets, from the
+command line, the moment the process began.
+
 `argument` and `option` are in base/options.py, so that every layer can describe its own. Fields are str, int, float, bool,
 Literal[...] or Any, each also `| None`, or tuple[..., ...] of them (repeatable, variadic). A plain field, with neither `argument`
 nor `option`, exists in Python only and is not checked.
@@ -21,6 +24,7 @@ import inspect
 import math
 import numbers
 import os
+import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -200,10 +204,34 @@ class Command(Generic[Options, Result]):
         for name in values:
             if name not in known:
                 raise InputError(f"{self.name} has no option {name!r}{did_you_mean(name, known)}")
+        read = {name: known[name].read(value, text=text) for name, value in values.items()}
+        if "config" in known and read.get("config") is not None:
+            read = self._settings(read["config"]) | read
         for field in self.fields:
-            if field.name not in values and field.required:
+            if field.name not in read and field.required:
                 raise InputError(f"{field.label} is missing: {field.hint.help if field.hint else 'it has no default'}")
-        return self.options(**{name: known[name].read(value, text=text) for name, value in values.items()})
+        return self.options(**read)
+
+    def _settings(self, path: str) -> dict[str, Any]:
+        """The options in a TOML file, one a line under their own names. InputError names the file and the line's fault."""
+        try:
+            with open(path, "rb") as file:
+                given = tomllib.load(file)
+        except FileNotFoundError:
+            raise InputError(f"--config {path} does not exist") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"--config {path} is not a readable TOML file ({error}): write a line an option, as in steps = 500") from None
+        known = {field.name: field for field in self.fields if field.hint and field.name != "config"}
+        read = {}
+        for key, value in given.items():
+            name = key.replace("-", "_")
+            if name not in known:
+                raise InputError(f"{path} sets {key!r}, which {self.name} does not know{did_you_mean(name, known)}")
+            try:
+                read[name] = known[name].read(value)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+        return read
 
     def _signature(self) -> inspect.Signature:
         parameters = []

@@ -28,7 +28,7 @@ class CompareOptions:
     )
     valid: str | None = option(None, "file to measure on (default: a tenth of the data, chosen by content)")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: detected)")
-    column: str = option("text", "field of a .jsonl object that holds the text")
+    columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
     seed: int = option(0, "of the weights and the order", min=0)
     json: bool = option(False, "print one JSON object a line")
 
@@ -40,7 +40,7 @@ def compare(options: CompareOptions) -> list[Rung]:
     from ..fit.options import TrainOptions
 
     folder = Path(options.out) if options.out else Path("runs") / f"{Path(options.data).stem}-compare"
-    shared = {name: getattr(options, name) for name in ("data", "minutes", "valid", "examples", "column", "seed")}
+    shared = {name: getattr(options, name) for name in ("data", "minutes", "valid", "examples", "columns", "seed")}
     rungs = run([name.strip() for name in options.models.split(",")], TrainOptions(**shared), folder)
     say(f"picture: {folder / 'compare.svg'}")
     return rungs

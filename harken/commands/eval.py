@@ -7,11 +7,14 @@ import json
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..base.files import read_json
 from ..base.options import argument, option
 from .command import command
+
+if TYPE_CHECKING:
+    from ..data.texts import Texts
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class EvalOptions:
     model: Any = argument("folder of the model")
     data: str = argument("text or .jsonl file, or - for standard input")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
-    column: str = option("text", "field of a .jsonl object that holds the text")
+    columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
     json: bool = option(False, "print one JSON object")
 
 
@@ -45,6 +48,7 @@ class Evaluation:
 def evaluate(options: EvalOptions) -> Evaluation:
     """Loss, perplexity and bits per byte of `data` under `model`; a text longer than the context is read in windows, whole."""
     from ..checkpoint.load import opened
+    from ..data.columns import Columns
     from ..data.ledger import Ledger
     from ..data.read import read
     from ..fit.seen import seen
@@ -53,19 +57,20 @@ def evaluate(options: EvalOptions) -> Evaluation:
 
     model, tokenizer = opened(options.model)
     model.pack()
-    corpus = read(options.data, examples=options.examples or trained_on(options.model), column=options.column)
+    corpus = read(options.data, examples=options.examples or trained_on(options.model), columns=Columns.parse(options.columns))
     ledger = Ledger()
     ledger.merge(corpus.ledger)
 
-    def measured(texts: list[str]) -> Measured:
-        return measure(model, spans(replace(corpus, texts=texts), tokenizer, model.span, ledger), pad=tokenizer.pad_id or 0)
+    def measured(texts: Texts) -> Measured:
+        found = spans(replace(corpus, texts=texts), tokenizer, model.span, ledger, overflow="window")
+        return measure(model, found, pad=tokenizer.pad_id or 0)
 
     known = seen(corpus, Path(options.model)) if isinstance(options.model, str | Path) else None
     metrics: dict[str, float | None] = {}
     if known is None or not known.any():
         found = measured(corpus.texts)
     else:
-        fresh, old = ([text for text, k in zip(corpus.texts, known, strict=True) if k == side] for side in (False, True))
+        fresh, old = corpus.texts.select(~known), corpus.texts.select(known)
         parts = [measured(texts) for texts in (fresh, old) if texts]
         found = Measured(sum(part.nats for part in parts), sum(part.tokens for part in parts))
         metrics["loss_unseen"] = parts[0].loss if fresh else None

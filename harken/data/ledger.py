@@ -27,15 +27,18 @@ class Ledger:
         return [(stage, what, n) for stage, counts in self._counts.items() for what, n in counts.items()]
 
     def summary(self) -> list[str]:
-        """One line per stage: "read: 10 lines, 1 blank lines, 9 examples"."""
-        return [f"{stage}: " + ", ".join(f"{n:,} {what}" for what, n in counts.items()) for stage, counts in self._counts.items()]
+        """One line per stage, without what is 0: "read: 10 lines, 1 blank lines, 9 examples"."""
+        return [f"{stage}: " + ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) for stage, counts in self._counts.items()]
 
-    def balance(self, stage: str, total: str, *parts: str) -> None:
-        """Check that the counts `parts` of a stage add up to its count `total`; RunError when something was lost or counted twice."""
-        got, wanted = sum(self.get(stage, part) for part in parts), self.get(stage, total)
+    def balance(self, stage: str, total: str | tuple[str, ...], *parts: str) -> None:
+        """Check that the counts `parts` of a stage add up to its count `total`, or to several together; RunError when something was lost
+        or counted twice."""
+        totals = (total,) if isinstance(total, str) else total
+        got, wanted = sum(self.get(stage, part) for part in parts), sum(self.get(stage, part) for part in totals)
         if got != wanted:
             listed = " + ".join(f"{self.get(stage, part):,} {part}" for part in parts)
-            raise RunError(f"the ledger does not balance at {stage!r}: {listed} make {got:,}, not {wanted:,} {total}; please report this")
+            whole = " + ".join(f"{self.get(stage, part):,} {part}" for part in totals)
+            raise RunError(f"the ledger does not balance at {stage!r}: {listed} make {got:,}, not {whole}; please report this")
 
     def merge(self, other: Ledger) -> None:
         """Add every count of `other`."""

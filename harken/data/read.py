@@ -1,146 +1,152 @@
-"""Read a text or JSON-lines file into a corpus; whether its lines are examples or running text is detected, said and may be overruled."""
+"""Read a file or a folder into a corpus; whether its lines are examples or running text is detected, said and may be overruled."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import re
-import statistics
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ..base.errors import InputError, did_you_mean
+from .blob import Blob
+from .columns import Columns
 from .corpus import Corpus, Examples
+from .detect import Survey, detect, survey
+from .folder import folder_files, same_content
 from .ledger import Ledger
-from .raw import STANDARD_INPUT, decode, empty, load_bytes
+from .lines import FILLED, lines
+from .numbers import Numbers
+from .raw import STANDARD_INPUT, Empty, decode, load, missing, stream, suffix
+from .tables import table_kind, table_texts
+from .texts import Texts, TextsBuilder
 
 __all__ = ["Corpus", "read"]
 
-SEPARATOR = "<|endoftext|>"  # a line of its own between documents, as in the TinyStories and GPT-2 files
+OBJECTS = (".jsonl", ".ndjson")
 
-_LONG_LINE = 1_000  # characters
-_BLANK_SHARE = 0.01
-_WRAP_SAMPLE = 20_000  # lines
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]*_]*\s*$")
 _KINDS = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", type(None): "null"}
+_NOTES = 3  # on single files of a folder, before the rest is only counted
 
 
-def read(path: str | os.PathLike[str], *, examples: Examples | None = None, column: str = "text") -> Corpus:
-    """Read `path` ("-" is standard input): .jsonl and .ndjson hold one object a line with the field `column`, anything else is UTF-8 text.
+def read(
+    path: str | os.PathLike[str], *, examples: Examples | None = None, columns: Columns | Mapping[str, str | int] | None = None
+) -> Corpus:
+    """Read `path`: "-" is standard input; .jsonl and .ndjson hold one object a line; .csv, .tsv and .parquet are tables; a folder holds any
+    of these; everything else is UTF-8 text. Each may be gzip data. Memory stays bounded whatever the size.
 
-    `examples` says whether each line is an example ("lines") or the file is running text ("running"); None detects it.
+    `examples` says whether each line is an example ("lines") or the file is running text ("running"); None detects it. `columns` names
+    the field or column that holds the text: {"text": "review"}, or {"text": 2} for the second.
     InputError, with file and line, when there is nothing that can be read.
     """
     if examples not in (None, "lines", "running"):
         raise InputError(f"examples is {examples!r}{did_you_mean(str(examples), ('lines', 'running'))}")
+    columns = columns if isinstance(columns, Columns) else Columns(columns or {})
     source = os.fspath(path)
-    name = STANDARD_INPUT if source == "-" else source
-    text, notes = decode(load_bytes(source), name)
-    if Path(source).suffix.lower() in (".jsonl", ".ndjson"):
-        corpus = _objects(text, name, examples or "lines", column)
-    else:
-        corpus = _text(text, name, examples)
-    corpus.ledger.add("read", "characters", sum(map(len, corpus.texts)))
+    one = source == "-" or not Path(source).is_dir()
+    corpus = (_file if one else _folder)(source, examples, columns)
+    corpus.ledger.add("read", "characters", corpus.texts.characters)
     corpus.ledger.add("read", "bytes", corpus.bytes())
-    return Corpus(corpus.texts, corpus.kind, source, corpus.ledger, notes + corpus.notes)
+    return replace(corpus, source=source)
 
 
-def _text(text: str, name: str, examples: Examples | None) -> Corpus:
-    lines = text.removesuffix("\n").split("\n")
-    kind, reason = (examples, "as asked") if examples else detect(lines)
+def _file(source: str, examples: Examples | None, columns: Columns) -> Corpus:
+    name = STANDARD_INPUT if source == "-" else source
+    if table_kind(source) is not None:
+        return _table(source, examples or "lines", columns)
+    text, notes = decode(load(source))
+    objects = suffix(source) in OBJECTS
+    corpus = _objects(text, name, examples or "lines", columns) if objects else _text(text, name, examples)
+    return replace(corpus, notes=notes + corpus.notes)
+
+
+# ---- plain text
+
+
+def _text(text: Blob, name: str, examples: Examples | None) -> Corpus:
+    found = survey(text)
+    kind, reason = (examples, "as asked") if examples else detect(found)
     ledger = Ledger()
-    ledger.add("read", "lines", len(lines))
-    ledger.add("read", "blank lines", sum(map(_blank, lines)))
-    texts = _documents(text, ledger) if kind == "running" else _examples(lines, ledger)
+    ledger.add("read", "lines", found.lines)
+    ledger.add("read", "blank lines", found.blank)
+    texts = _documents(text, found, ledger) if kind == "running" else _examples(text, found, ledger)
     if not texts:
-        raise empty(name)
+        raise Empty(name)
     ledger.add("read", "examples", len(texts))
     if kind == "lines":
         ledger.balance("read", "lines", "blank lines", "separator lines", "examples")
+    return Corpus(texts, kind, name, ledger, [_told(texts, kind, name, reason, asked=examples is not None)])
+
+
+def _told(texts: Texts, kind: Examples, name: str, reason: str, *, asked: bool) -> str:
+    """What the text was taken for, and how to say otherwise."""
     if kind == "running":
-        amount = f"{sum(map(len, texts)):,} characters" + (f" in {len(texts):,} documents" if len(texts) > 1 else "")
+        amount = f"{texts.characters:,} characters" + (f" in {len(texts):,} documents" if len(texts) > 1 else "")
         note, other = f"{name}: running text ({amount}; {reason})", "lines to make each line an example"
     else:
         note, other = f"{name}: one example a line ({len(texts):,} lines)", "running to read it as one text"
-    return Corpus(texts, kind, name, ledger, [note if examples else f"{note}; use --examples {other}"])
+    return note if asked else f"{note}; use --examples {other}"
 
 
-def detect(lines: list[str]) -> tuple[Examples, str]:
-    """Whether `lines` are examples or running text, and why (words for a note)."""
-    filled = [line for line in lines if not _blank(line)]
-    if any(line.strip() == SEPARATOR for line in filled):
-        return "running", f"documents are separated by {SEPARATOR}"
-    if len(filled) == 1 and len(filled[0]) > _LONG_LINE:
-        return "running", "a single long line"
-    first = next((i for i, line in enumerate(lines) if not _blank(line)), 0)
-    last = next((i for i in range(len(lines) - 1, -1, -1) if not _blank(lines[i])), 0)
-    inside = last + 1 - first
-    if inside - len(filled) > _BLANK_SHARE * inside:
-        return "running", "blank lines between paragraphs"
-    if _wrapped(filled[:_WRAP_SAMPLE]):
-        return "running", "lines of one width that break inside sentences"
-    return "lines", ""
+def _examples(text: Blob, found: Survey, ledger: Ledger) -> Texts:
+    if len(found.separators):
+        ledger.add("read", "separator lines", len(found.separators))
+    kept = Numbers(np.int64, 2, text.name)
+    for bounds, kinds in lines(text):
+        kept.add(bounds[kinds == FILLED])
+    return Texts(text, kept.array())
 
 
-def _wrapped(lines: list[str]) -> bool:
-    """Hard-wrapped prose: most lines break inside a sentence, and those are nearly all as long as the page is wide."""
-    inside = [len(line.rstrip()) for line in lines if not _SENTENCE_END.search(line[-20:])]
-    if len(inside) < 8 or len(inside) < 0.6 * len(lines):
-        return False
-    mean = statistics.fmean(inside)
-    # Headlines and titles have no full stop either, but their lengths vary by a quarter of the mean and more.
-    return 45 <= mean <= 120 and statistics.pstdev(inside) < 0.15 * mean
-
-
-def _blank(line: str) -> bool:
-    return not line or line.isspace()
-
-
-def _examples(lines: list[str], ledger: Ledger) -> list[str]:
-    filled = [line for line in lines if not _blank(line)]
-    texts = [line for line in filled if line.strip() != SEPARATOR]
-    if len(texts) < len(filled):
-        ledger.add("read", "separator lines", len(filled) - len(texts))
-    return texts
-
-
-def _documents(text: str, ledger: Ledger) -> list[str]:
+def _documents(text: Blob, found: Survey, ledger: Ledger) -> Texts:
     # Every line keeps its own line end, so the documents and the separator lines add up to the file.
-    parts = re.split(rf"(?m)^[^\S\n]*{re.escape(SEPARATOR)}[^\S\n]*(?:\n|\Z)", text)
-    texts = [part for part in parts if not _blank(part)]
-    if len(parts) > 1:
-        ledger.add("read", "separator lines", len(parts) - 1)
-        ledger.add("read", "empty documents", len(parts) - len(texts))
-    return texts
+    starts, ends = np.append(0, found.separators[:, 1]), np.append(found.separators[:, 0], text.size)
+    filled = np.diff(found.separators[:, 2], prepend=0, append=found.filled) > 0  # lines that are text
+    if len(found.separators):
+        ledger.add("read", "separator lines", len(found.separators))
+        ledger.add("read", "empty documents", int((~filled).sum()))
+    return Texts(text, np.stack([starts, ends], 1)[filled])
 
 
-def _objects(text: str, name: str, kind: Examples, column: str) -> Corpus:
-    ledger = Ledger()
-    texts: list[str] = []
-    blank = without = 0
-    lines = text.removesuffix("\n").split("\n")
-    for number, line in enumerate(lines, 1):
-        if _blank(line):
+# ---- objects and tables
+
+
+def _objects(text: Blob, name: str, kind: Examples, columns: Columns) -> Corpus:
+    ledger, builder = Ledger(), TextsBuilder(name)
+    number = blank = without = 0
+    field = None  # the first object says which
+    for number, line in enumerate(stream(text), 1):
+        if line.isspace():
             blank += 1
             continue
-        value = _field(line, f"{name} line {number:,}", column)
-        if _blank(value):
+        where = f"{name} line {number:,}"
+        found = _object(line, where, field or "text")
+        if field is None or field not in found:
+            wanted = columns if field is None else Columns({"text": field})
+            field = list(found)[wanted.resolve(list(found), ("text",), where, word="field", guess=_longest(found))["text"]]
+        value = _string(found[field], field, where)
+        if not value or value.isspace():
             without += 1
         else:
-            texts.append(value)
-    for what, n in (("lines", len(lines)), ("blank lines", blank), ("empty texts", without), ("examples", len(texts))):
+            builder.add(value)
+    texts = builder.texts()
+    for what, n in (("lines", number), ("blank lines", blank), ("empty texts", without), ("examples", len(texts))):
         ledger.add("read", what, n)
     ledger.balance("read", "lines", "blank lines", "empty texts", "examples")
     if not texts:
-        raise InputError(f"{name} is empty: no object has any text in its field {column!r}")
+        raise InputError(f"{name} is empty: no object has any text in its field {field!r}")
     unit = "example" if kind == "lines" else "document"
-    notes = [f"{name}: one {unit} an object ({len(texts):,} objects), its text in {column!r}"]
+    notes = [f"{name}: one {unit} an object ({len(texts):,} objects), its text in {field!r}"]
     if without:
-        notes.append(f"{name}: {without:,} objects with an empty {column!r} were left out")
+        notes.append(f"{name}: {without:,} objects with an empty {field!r} were left out")
     return Corpus(texts, kind, name, ledger, notes)
 
 
-def _field(line: str, where: str, column: str) -> str:
-    """The text in `column` of one JSON object; InputError that begins with `where`."""
+def _object(line: str, where: str, field: str) -> dict[str, Any]:
+    """One JSON object; InputError that begins with `where`."""
     try:
         value = json.loads(line)
     except ValueError as error:
@@ -149,15 +155,82 @@ def _field(line: str, where: str, column: str) -> str:
     except RecursionError:
         raise InputError(f"{where} is nested too deeply to be read: each line must be one object with a text") from None
     if not isinstance(value, dict):
-        raise InputError(f'{where} holds {_KINDS[type(value)]}, not an object such as {{"{column}": "…"}}')
-    if column not in value:
-        fields = ", ".join(value) or "none"
-        raise InputError(f"{where} has no field {column!r} (its fields: {fields}): name the one that holds the text with --column")
-    if not isinstance(value[column], str):
-        raise InputError(f"{where}: the field {column!r} is {_KINDS[type(value[column])]}, not text")
+        raise InputError(f'{where} holds {_KINDS[type(value)]}, not an object such as {{"{field}": "…"}}')
+    return value
+
+
+def _string(value: Any, field: str, where: str) -> str:
+    """The text of a field; InputError that begins with `where`."""
+    if not isinstance(value, str):
+        raise InputError(f"{where}: the field {field!r} is {_KINDS[type(value)]}, not text")
     try:
-        value[column].encode("utf-8")
+        value.encode("utf-8")
     except UnicodeEncodeError as error:
-        half = f"\\u{ord(value[column][error.start]):04x}"
-        raise InputError(f"{where}: the field {column!r} holds half a character ({half}): repair the text where it was cut") from None
-    return value[column]
+        half = f"\\u{ord(value[error.start]):04x}"
+        raise InputError(f"{where}: the field {field!r} holds half a character ({half}): repair the text where it was cut") from None
+    return value
+
+
+def _longest(found: dict[str, Any]) -> int:
+    """The field with the longest text: where the text would be."""
+    sizes = [len(value) if isinstance(value, str) else -1 for value in found.values()]
+    return sizes.index(max(sizes)) if sizes else 0
+
+
+def _table(source: str, kind: Examples, columns: Columns) -> Corpus:
+    ledger, notes, builder = Ledger(), [], TextsBuilder(source)
+    if table_kind(source) == "parquet":
+        if not Path(source).exists():
+            raise missing(Path(source))
+        rows = None
+    else:
+        text, notes = decode(load(source))
+        rows = stream(text)
+    for value in table_texts(source, rows, columns, ledger, notes):
+        builder.add(value)
+    texts = builder.texts()
+    ledger.balance("read", "rows", "empty texts", "examples")
+    return Corpus(texts, kind, source, ledger, notes)
+
+
+# ---- folders
+
+
+def _folder(folder: str, examples: Examples | None, columns: Columns) -> Corpus:
+    ledger, builder, notes = Ledger(), TextsBuilder(folder), []
+    files = [os.fspath(file) for file in folder_files(folder, notes)]
+    kind, reason = (examples, "as asked") if examples else _kind_of(files)
+    single: list[str] = []
+    for file in files:
+        try:
+            corpus = _file(file, kind, columns)
+        except Empty:
+            ledger.add("read", "empty files")
+            continue
+        builder.extend(corpus.texts)
+        ledger.merge(corpus.ledger)
+        ledger.add("read", "files")
+        single += [note for note in corpus.notes if not note.startswith((f"{file}: running text", f"{file}: one example a line"))]
+    texts = builder.texts()
+    if not texts:
+        raise InputError(f"{folder} holds only empty files: give at least one with a line of text")
+    notes.append(_told(texts, kind, folder, reason, asked=examples is not None))
+    for first, later in same_content([Path(file) for file in files])[:_NOTES]:
+        notes.append(f"{later} says the same as {first}: its text counts twice")
+    more = [f"{folder}: {len(single) - _NOTES:,} more remarks on single files are left out"] if len(single) > _NOTES else []
+    return Corpus(texts, kind, folder, ledger, notes + single[:_NOTES] + more)
+
+
+def _kind_of(files: list[str]) -> tuple[Examples, str]:
+    """What most of the text of these files is, each judged by itself."""
+    sizes: dict[Examples, int] = {"lines": 0, "running": 0}
+    reasons = {}
+    for file in files:
+        kind, reason = "lines", ""
+        if table_kind(file) is None and suffix(file) not in OBJECTS:
+            with contextlib.suppress(Empty):
+                kind, reason = detect(survey(decode(load(file))[0]))
+        sizes[kind] += os.path.getsize(file)
+        reasons.setdefault(kind, reason)
+    kind = max(sizes, key=lambda each: sizes[each])
+    return kind, reasons[kind]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 
+import numpy as np
+
 from ..base.errors import InputError
 from .corpus import Corpus
+from .texts import Texts, first_bytes
 
 _BUCKETS = 10_000
 _FEWEST_DOCUMENTS = 10  # fewer would make the share a matter of luck, so the text is cut instead
 _ENOUGH_BYTES = 1e6  # validation text beyond this sharpens no number that a person reads
+_FARTHEST = 500_000  # characters from where the share ends to where the text is cut
 
 
 def split(corpus: Corpus, share: float | None = None) -> tuple[Corpus, Corpus]:
@@ -22,66 +25,82 @@ def split(corpus: Corpus, share: float | None = None) -> tuple[Corpus, Corpus]:
     For a given share an example never moves when data is added; the default share shrinks beyond ten megabytes, which moves examples
     from valid to train only.
     """
+    texts = corpus.texts
     if share is None:
         share = min(0.1, _ENOUGH_BYTES / max(corpus.bytes(), 1))
     elif not 0 <= share < 1:
         raise InputError(f"the share for validation is {share:g}, but must be at least 0 and below 1")
     if share == 0:
-        train, valid = list(corpus.texts), []
-    elif corpus.kind == "running" and len(corpus.texts) < _FEWEST_DOCUMENTS:
-        train, valid = _by_place(corpus.texts, share)
+        train, valid = texts, texts[:0]
+    elif corpus.kind == "running" and len(texts) < _FEWEST_DOCUMENTS:
+        train, valid = _by_place(texts, share)
     else:
-        train, valid = _by_hash(corpus.texts, share)
+        chosen = held_out(texts, share)
+        train, valid = texts.select(~chosen), texts.select(chosen)
     ledger = corpus.ledger.copy()
-    for unit, size in (("texts", len), ("characters", lambda texts: sum(map(len, texts)))):
-        ledger.add("split", f"train {unit}", size(train))
-        ledger.add("split", f"valid {unit}", size(valid))
-    ledger.add("split", "characters", sum(map(len, corpus.texts)))
+    for unit, of in (("texts", len), ("characters", lambda each: each.characters)):
+        ledger.add("split", f"train {unit}", of(train))
+        ledger.add("split", f"valid {unit}", of(valid))
+    ledger.add("split", "characters", texts.characters)
     ledger.balance("split", "characters", "train characters", "valid characters")
     return replace(corpus, texts=train, ledger=ledger), replace(corpus, texts=valid, ledger=ledger, notes=[])
 
 
-def fingerprint(text: str) -> int:
-    """64 bits of a text's BLAKE2 hash."""
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+def held_out(texts: Texts, share: float | None = None) -> np.ndarray:
+    """(n,) bool: which texts are held out, by a hash of each; as in `split`, of which this is the rule for examples."""
+    share = min(0.1, _ENOUGH_BYTES / max(texts.size, 1)) if share is None else share
+    chosen = np.zeros(len(texts), bool)
+    at, least, most = 0, np.uint64(-1 % 2**64), np.uint64(0)
+    for hashes in texts.fingerprints():
+        chosen[at : at + len(hashes)] = hashes % _BUCKETS < share * _BUCKETS
+        at, least, most = at + len(hashes), min(least, hashes.min()), max(most, hashes.max())
+    if least >= most:  # one distinct text, or none
+        chosen[:] = False
+    elif not chosen.any() or chosen.all():
+        chosen = np.concatenate([hashes == least for hashes in texts.fingerprints()])
+    return chosen
 
 
-def _by_hash(texts: list[str], share: float) -> tuple[list[str], list[str]]:
-    hashes = [fingerprint(text) for text in texts]
-    distinct = set(hashes)
-    chosen = {value for value in distinct if value % _BUCKETS < share * _BUCKETS}
-    if len(distinct) < 2:
-        chosen = set()
-    elif not chosen or chosen == distinct:
-        chosen = {min(distinct)}
-    train = [text for text, value in zip(texts, hashes, strict=True) if value not in chosen]
-    valid = [text for text, value in zip(texts, hashes, strict=True) if value in chosen]
-    return train, valid
-
-
-def _by_place(texts: list[str], share: float) -> tuple[list[str], list[str]]:
+def _by_place(texts: Texts, share: float) -> tuple[Texts, Texts]:
     """The last `share` of all characters, across documents."""
-    total = sum(map(len, texts))
-    held = total * share
+    held = texts.characters * share
     before = 0
-    for i, text in enumerate(texts):
-        if before + len(text) > total - held:
-            place = _cut(text, round(total - held) - before, round(held / 2))
-            train, valid = [*texts[:i], text[:place]], [text[place:], *texts[i + 1 :]]
-            train, valid = [t for t in train if t], [t for t in valid if t]
+    for i, length in enumerate([length for some in texts.lengths() for length in some.tolist()]):
+        if before + length > texts.characters - held:
+            place = _cut(texts[i : i + 1], length, round(texts.characters - held) - before, min(round(held / 2), _FARTHEST))
+            start, end = texts.bounds[i].tolist()
+            train = np.concatenate([texts.bounds[:i], [[start, place]]])
+            valid = np.concatenate([[[place, end]], texts.bounds[i + 1 :]])
+            train, valid = (Texts(texts.blob, each[each[:, 1] > each[:, 0]]) for each in (train, valid))
             # Nothing to learn from, or nothing to measure: better no validation than one of line ends.
-            if any(map(str.strip, train)) and any(map(str.strip, valid)):
+            if train.has_text() and valid.has_text():
                 return train, valid
             break
-        before += len(text)
-    return list(texts), []
+        before += length
+    return texts, texts[:0]
 
 
-def _cut(text: str, target: int, slack: int) -> int:
-    """The place in `text` nearest to `target`, at most `slack` away, where a line starts; else where a word starts; else `target`."""
-    low, high = max(target - slack, 0), min(target + slack, len(text))
-    for start in (r"(?<=\n)|\A", r"(?<=\s)(?=\S)"):
-        places = [match.start() for match in re.compile(start).finditer(text, low, high)]
+def _cut(text: Texts, length: int, target: int, slack: int) -> int:
+    """The place in the blob of the character nearest to `target`, at most `slack` away, where a line starts; else where a word starts;
+    else of `target`. `text` is a single one of `length` characters."""
+    low, high = max(target - slack, 0), min(target + slack, length)
+    first = max(low - 1, 0)
+    begin = _place(text, first)
+    window = text.blob.read(begin, _place(text, high)).decode("utf-8")
+    for start in (r"(?<=\n)" if first else r"(?<=\n)|\A", r"(?<=\s)(?=\S)"):
+        places = [first + match.start() for match in re.compile(start).finditer(window, low - first)]
         if places:
-            return min(places, key=lambda place: abs(place - target))
-    return target
+            target = min(places, key=lambda place: abs(place - target))
+            break
+    return begin + len(window[: target - first].encode("utf-8"))
+
+
+def _place(text: Texts, character: int) -> int:
+    """Where in the blob this character of a single text begins; its end for the number of all of them."""
+    start, end = text.bounds[0].tolist()
+    for at, block in text.blob.blocks(start, end):
+        places = np.flatnonzero(first_bytes(block))
+        if character < len(places):
+            return at + int(places[character])
+        character -= len(places)
+    return end

@@ -14,10 +14,10 @@ import torch
 from ..base.errors import InputError
 from ..nn.mask import Mask
 from ..nn.models import Model
-from ..text.stream import Stream
 from ..text.tokenizer import Tokenizer
 from .options import DecodeOptions, Generated
 from .sample import Chance, choose
+from .watch import Watch
 
 ROWS = 64
 """Rows decoded together; more are taken in turn."""
@@ -34,6 +34,7 @@ class Row:
     chance: Chance
     ids: list[int]
     logprobs: list[float]
+    watch: Watch | None = None  # where its text is wanted as it grows, or stop strings may end it
     finish: str | None = None
 
 
@@ -47,6 +48,9 @@ def generate(model: Model, tokenizer: Tokenizer, prompts: Sequence[str], options
     together = max(1, ROWS // options.num_return_sequences)
     for at in range(0, len(prompts), together):
         rows = start_rows(model, encoded[at : at + together], options)
+        if options.stop_strings:
+            for row in rows:
+                row.watch = Watch(tokenizer, row.prompt, options.stop_strings)
         for _ in decode(model, rows, options, end_ids(model), silent_ids(tokenizer)):
             pass
         texts = [p for p in prompts[at : at + together] for _ in range(options.num_return_sequences)]
@@ -58,10 +62,11 @@ def stream(model: Model, tokenizer: Tokenizer, prompt: str, options: DecodeOptio
     """The continuation of one prompt in pieces of whole characters, as they come; together they are what `generate` adds."""
     options = replace(options, num_return_sequences=1)
     rows = start_rows(model, [encode_prompt(model, tokenizer, prompt)], options)
-    pieces = Stream(tokenizer)
-    for _, token in decode(model, rows, options, end_ids(model), silent_ids(tokenizer)):
-        yield pieces.push(token)
-    yield pieces.flush()
+    rows[0].watch = watch = Watch(tokenizer, rows[0].prompt, options.stop_strings)
+    for _ in decode(model, rows, options, end_ids(model), silent_ids(tokenizer)):
+        yield watch.piece
+    watch.flush()
+    yield watch.piece
 
 
 def next_distribution(model: Model, tokenizer: Tokenizer, text: str) -> torch.Tensor:
@@ -74,7 +79,7 @@ def next_distribution(model: Model, tokenizer: Tokenizer, text: str) -> torch.Te
 
 def encode_prompt(model: Model, tokenizer: Tokenizer, prompt: str) -> list[int]:
     """The ids a prompt begins with, the template's special tokens included. InputError when it is empty or fills the context."""
-    ids = tokenizer.encode(prompt)
+    ids = tokenizer.prefix + tokenizer.encode(prompt, special=False)  # what the template puts behind a text would end it
     if not ids:
         raise InputError("the prompt is empty and this tokenizer has no token to begin with: give at least one character")
     if len(ids) >= model.context:
@@ -92,8 +97,9 @@ def end_ids(model: Model) -> list[int]:
 
 
 def silent_ids(tokenizer: Tokenizer) -> list[int]:
-    """The ids that say nothing where a text is written: padding, its beginning, an unknown character."""
-    return [i for i in (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id) if i is not None]
+    """The ids that say nothing where a text is written: padding, its beginning, a mask, an unknown character."""
+    silent = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.cls_id, tokenizer.mask_id, tokenizer.unk_id)
+    return sorted({i for i in silent if i is not None})
 
 
 def start_rows(model: Model, prompts: Sequence[list[int]], options: DecodeOptions) -> list[Row]:
@@ -116,13 +122,17 @@ def decode(
         active = list(rows)
         for step in range(max(row.limit for row in rows)):
             barred = [*silent, *ends] if step < options.min_new_tokens else silent
-            ids, logprobs = choose(logits, options, [row.chance.at(step) for row in active], barred)
+            texts = [row.prompt + row.ids for row in active] if options.repetition_penalty != 1 else ()
+            ids, logprobs = choose(logits, options, [row.chance.at(step) for row in active], barred, texts)
             for row, token, logprob in zip(active, ids.tolist(), logprobs.tolist(), strict=True):
                 if row.finish is None:
                     row.ids.append(token)
                     row.logprobs.append(logprob)
                     row.finish = "stop" if token in ends else "length" if len(row.ids) >= row.limit else None
                     if token not in ends:
+                        if row.watch is not None:
+                            row.watch.push(token)
+                            row.finish = "stop" if row.watch.found else row.finish
                         yield row, token
             going = [i for i, row in enumerate(active) if row.finish is None]
             if not going:
@@ -154,6 +164,9 @@ def read_prompts(model: Model, rows: list[Row], samples: int):
 
 def finished(tokenizer: Tokenizer, row: Row, prompt: str) -> Generated:
     """A filled row as a result. The prompt stands in the text as it was given, also where the tokenizer cannot spell it."""
+    if row.watch is not None:
+        row.watch.flush()
+        return Generated(prompt + row.watch.text, tuple(row.ids), tuple(row.logprobs), row.finish or "length", prompt, row.sample)
     before, whole = tokenizer.decode(row.prompt), tokenizer.decode(row.prompt + row.ids)
     new = whole[len(before) :] if whole.startswith(before) else tokenizer.decode(row.ids)
     return Generated(prompt + new, tuple(row.ids), tuple(row.logprobs), row.finish or "length", prompt, row.sample)

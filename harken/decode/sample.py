@@ -29,12 +29,16 @@ class Chance:
         return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
 
-def choose(logits: Tensor, options: DecodeOptions, chances: Sequence[float], barred: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+def choose(
+    logits: Tensor, options: DecodeOptions, chances: Sequence[float], barred: Sequence[int] = (), texts: Sequence[Sequence[int]] = ()
+) -> tuple[Tensor, Tensor]:
     """logits (A, V), one number in [0, 1) a row -> (ids (A,), natural log-probabilities (A,) under the model itself).
 
-    The ids in `barred` are not chosen."""
+    The ids in `barred` are not chosen. `texts`: the ids of each row so far, which a repetition penalty looks at."""
     logits = logits.float()
     known = F.log_softmax(logits, -1)  # (A, V)
+    if options.repetition_penalty != 1:
+        logits = penalised(logits, texts, options.repetition_penalty)
     if barred:
         logits = logits.clone()
         logits[:, list(barred)] = float("-inf")
@@ -45,8 +49,20 @@ def choose(logits: Tensor, options: DecodeOptions, chances: Sequence[float], bar
     return ids, known.gather(-1, ids[:, None])[:, 0]
 
 
+def penalised(logits: Tensor, texts: Sequence[Sequence[int]], penalty: float) -> Tensor:
+    """logits (A, V), those of ids that a row's text holds divided by `penalty`, or multiplied where negative.
+
+    https://arxiv.org/abs/1909.05858 section 4.1"""
+    logits = logits.clone()
+    for row, text in zip(logits, texts, strict=True):
+        ids = torch.tensor(sorted(set(text)), device=logits.device)
+        held = row[ids]
+        row[ids] = torch.where(held < 0, held * penalty, held / penalty)
+    return logits
+
+
 def filtered(scores: Tensor, options: DecodeOptions) -> Tensor:
-    """Scores (A, V) with -inf where top-k, then top-p, take a token out; at least one stays."""
+    """Scores (A, V) with -inf where top-k, then top-p, then min-p (https://arxiv.org/abs/2407.01082) take a token out; one stays."""
     if 0 < options.top_k < scores.shape[-1]:
         least = scores.topk(options.top_k).values[:, -1:]
         scores = scores.masked_fill(scores < least, float("-inf"))
@@ -55,6 +71,9 @@ def filtered(scores: Tensor, options: DecodeOptions) -> Tensor:
         before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # probability of all that is likelier
         out = torch.zeros_like(before, dtype=torch.bool).scatter(-1, places, before >= options.top_p)
         scores = scores.masked_fill(out, float("-inf"))
+    if options.min_p > 0:
+        weights = scores.softmax(-1)
+        scores = scores.masked_fill(weights < options.min_p * weights.amax(-1, keepdim=True), float("-inf"))
     return scores
 
 

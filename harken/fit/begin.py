@@ -10,6 +10,7 @@ from ..base.errors import InputError
 from ..base.report import say
 from ..families.config import Config
 from ..families.table import build, config_class, family
+from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import plan as planning
@@ -26,8 +27,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     family(name)  # a name that is not known is said before anything is read
     train, valid = corpora(options)
     tokenizer = make_tokenizer(options, train)
-    context = planning.choose_context(options, train, tokenizer)
-    data = prepared(options, tokenizer, context, train, valid)
+    data = prepared(options, tokenizer, train, valid)
     rows, targets = len(data.train.rows()), data.train.targets
     plan = planning.choose_plan(options, targets=targets, rows=rows)
     size = planning.choose_size(options, plan, targets=targets, rows=rows)
@@ -36,9 +36,13 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     config = fresh(name, dataclasses.replace(options, dropout=dropout), size, tokenizer, data)
     learner = config_class(options.parts.split(",")[0].strip()) if family(name).LEARNS == "mixture" else config
     learning_rate = planning.choose_rate(options, size.width, learner.rate)
-    plan = dataclasses.replace(plan, learning_rate=learning_rate, dtype=dtype, dropout=dropout)
     model = build(config, seed=options.seed)
-    tokenizer.extra["model_max_length"] = context
+    packs = (model.neural if isinstance(model, Mixture) else model).packs
+    if options.pack and not packs:
+        raise InputError(f"--pack: a model of the family {name} cannot read packed rows; leave it out")
+    pack = packs if options.pack is None else options.pack
+    plan = dataclasses.replace(plan, learning_rate=learning_rate, dtype=dtype, dropout=dropout, pack=pack)
+    tokenizer.extra["model_max_length"] = data.train.context
     data.reach(model.span)
     if family(name).LEARNS == "counts":
         say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")

@@ -15,7 +15,7 @@ from ..checkpoint.load import WEIGHTS
 from ..draw.chart import line_chart
 from ..families.table import family
 from .folder import METRICS, RECORD
-from .options import TrainOptions
+from .options import RUN_ONLY, TrainOptions
 from .run import Trained, run
 
 COUNTED = {"uniform": 0, "unigram": 1}
@@ -71,7 +71,7 @@ def finished(out: Path, wanted: TrainOptions) -> Trained:
 
 def comparable(options: TrainOptions) -> dict[str, Any]:
     """The options that two runs must share to be one run."""
-    left_out = ("data", "out", "resume", "overwrite", "json", "save_every", "valid", "test")
+    left_out = (*RUN_ONLY, "valid", "test")
     return {k: v for k, v in dataclasses.asdict(options).items() if k not in left_out}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -15,8 +16,10 @@ from ..base.errors import InputError
 from ..base.files import read_json, write_json, write_text
 from ..base.report import say
 from ..draw.chart import line_chart
+from .schedule import Schedule
 
-RECORD, METRICS, SAMPLES, PICTURE, STATE = "harken.json", "metrics.jsonl", "samples.md", "loss.svg", "state/last.safetensors"
+RECORD, METRICS, SAMPLES, PICTURE = "harken.json", "metrics.jsonl", "samples.md", "loss.svg"
+SCHEDULE, STATE = "schedule.json", "state/last.safetensors"
 
 
 def machine() -> dict[str, Any]:
@@ -99,6 +102,23 @@ class RunFolder:
     def lines(self) -> list[dict[str, Any]]:
         """Every line of metrics.jsonl."""
         return [json.loads(line) for line in (self.path / METRICS).read_text("utf-8").splitlines()]
+
+    # ---- the schedule of a run that went by the clock, so that it can be repeated
+
+    def schedule(self) -> Schedule | None:
+        """What was done, or is to be done again, step by step; None for a run that goes by its plan."""
+        path = self.path / SCHEDULE
+        return Schedule(**read_json(path)) if path.is_file() else None
+
+    def write_schedule(self, schedule: Schedule | None = None) -> None:
+        """schedule.json, from the journal where none is given."""
+        if schedule is None:
+            lines = self.lines()
+            schedule = Schedule(
+                [line["learning_rate"] for line in lines if "learning_rate" in line],
+                [line["step"] for line in lines if "valid_loss" in line],
+            )
+        write_json(self.path / SCHEDULE, dataclasses.asdict(schedule))
 
     def write_samples(self, samples: list[str]) -> None:
         """samples.md: what the model wrote each time it was measured."""

@@ -20,6 +20,7 @@ from ..families.table import build
 from ..nn.counts import NGram, windows_of
 from ..nn.mask import Mask
 from ..nn.mixture import Mixture
+from .clock import Clock
 from .count import count, held_out
 from .fit import fit
 from .folder import RunFolder
@@ -33,7 +34,15 @@ _PRIOR = 50.0
 
 
 def fit_mixture(
-    model: Mixture, train: Spans, plan: Plan, run: RunFolder, *, pad: int, keep: Callable[[Progress], None], best: Callable[[], None]
+    model: Mixture,
+    train: Spans,
+    plan: Plan,
+    run: RunFolder,
+    *,
+    pad: int,
+    keep: Callable[[Progress], None],
+    best: Callable[[], None],
+    clock: Clock,
 ) -> Progress:
     """Teach both parts and the gate. `keep(progress)` saves the mixture when the neural part is the best so far, `best()` reads it back.
 
@@ -43,7 +52,8 @@ def fit_mixture(
     if not len(rest.spans) or not held.targets:
         raise InputError("the training text is too small for a mixture: a part of it must be held out to weigh the two models")
     count(model.counting, train)
-    progress = fit(model.neural, rest, held, plan, run, pad=pad, keep=keep)
+    clock.after += 2 * held.targets  # to weigh, both parts read what is held out
+    progress = fit(model.neural, rest, held, plan, run, pad=pad, keep=keep, clock=clock)
     best()
     weigh(model, rest, held, pad)
     return progress

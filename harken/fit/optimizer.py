@@ -63,7 +63,6 @@ class Optimizer:
     """The optimizers of one model under one learning rate."""
 
     def __init__(self, model: Model, kind: str, learning_rate: float, weight_decay: float):
-        self.learning_rate = learning_rate
         hidden = {
             part.weight: part.widths
             for name, part in model.named_modules()
@@ -79,11 +78,11 @@ class Optimizer:
             self.parts.append(Muon(list(hidden.items()), learning_rate, weight_decay=weight_decay))
         self.parameters = list(model.parameters())
 
-    def step(self, factor: float) -> None:
-        """One step at `factor` times the learning rate; gradients are forgotten."""
+    def step(self, learning_rate: float) -> None:
+        """One step; gradients are forgotten."""
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = self.learning_rate * factor
+                group["lr"] = learning_rate
             part.step()
         for p in self.parameters:
             p.grad = None

@@ -11,24 +11,33 @@ from ..base.options import argument, option
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Train a model on a text: one example a line, running text, or JSON lines. What is not given is chosen from data and budget."""
+    """Train a model on a text: one example a line, running text, a table or a folder. What is not given is chosen from data and budget."""
 
-    data: str | None = argument(None, "text or .jsonl file, or - for standard input; with --resume it may be left out")
+    data: str | None = argument(
+        None, "text, .jsonl, .csv, .tsv or .parquet file (.gz too), folder, or - for standard input; with --resume it may be left out"
+    )
+    config: str | None = option(None, "file of options, run.toml: a line an option, as in steps = 500; the command line has the last word")
     model: str | None = option(None, "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt2, llama (the default) or mixture")
     out: str | None = option(None, "folder of the run (default: runs/DATA-MODEL)", short="-o")
     resume: bool = option(False, "go on with the run in --out, exactly where its last saved state is")
     overwrite: bool = option(False, "replace the run in --out")
+    replay: str | None = option(None, "folder of a finished run to repeat step by step, its options, schedule and seed")
     valid: str | None = option(None, "file to measure on while training (default: a tenth of the data, chosen by content)")
     test: str | None = option(None, "file to measure the finished model on, once")
     examples: Literal["lines", "running"] | None = option(
         None, "whether each line is an example or the file is running text (default: detected)"
     )
-    column: str = option("text", "field of a .jsonl object that holds the text")
-    tokenizer: Literal["char", "bpe"] | None = option(None, "characters or byte-level BPE (default: by the size of the data)")
-    vocab_size: int | None = option(None, "tokens of a BPE tokenizer", min=259)
+    columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
+    overflow: Literal["window", "truncate", "drop"] | None = option(
+        None, "examples longer than the context: read in windows, cut off, or leave out (default: an error that counts them)"
+    )
+    tokenizer: Literal["char", "word", "bpe", "wordpiece", "unigram"] | None = option(
+        None, "characters, words, byte-level BPE, WordPiece or Unigram (default: characters or BPE, by the size of the data)"
+    )
+    vocab_size: int | None = option(None, "tokens of the tokenizer", min=1)
     steps: int | None = option(None, "optimizer steps (default: 2000)", min=1)
     epochs: float | None = option(None, "passes over the data, instead of --steps", above=0)
-    minutes: float | None = option(None, "time to train, instead of --steps: the schedule is laid over it", above=0)
+    minutes: float | None = option(None, "time from start to last file, instead of --steps: the schedule is laid over it", above=0)
     context: int | None = option(None, "tokens the model can read at once", min=2)
     width: int | None = option(None, "size of a hidden state", min=2)
     layers: int | None = option(None, "blocks", min=1)
@@ -40,17 +49,26 @@ class TrainOptions:
     dropout: float | None = option(None, "share of values dropped while training (default: 0.1 on many passes, else 0)", min=0, max=0.9)
     batch_size: int | None = option(None, "rows of text a step learns from", min=1)
     accumulate: int = option(1, "parts a batch is read in at least, to save memory; the gradient is the same", min=1)
+    pack: bool | None = option(None, "read the rows of a batch end to end instead of padded, each by itself (default: where a model can)")
     learning_rate: float | None = option(None, "peak learning rate", above=0)
     optimizer: Literal["muon", "adamw"] = option("muon", "how weights are moved")
-    schedule: Literal["cosine", "linear", "constant"] = option("linear", "how the learning rate falls after the warm-up")
+    schedule: Literal["cosine", "linear", "constant", "wsd", "inverse_sqrt"] = option(
+        "linear", "how the learning rate falls after the warm-up"
+    )
     warmup_steps: int | None = option(None, "steps over which the learning rate rises (default: a tenth, at most 100)", min=0)
     weight_decay: float = option(0.1, "pull of the weights towards zero", min=0)
     clip: float = option(1.0, "largest norm of a gradient", above=0)
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "arithmetic of the products while training")
+    average: float | None = option(
+        None, "measure and keep a running average of the weights that decays by this, such as 0.999", min=0, max=0.999999
+    )
+    patience: int | None = option(None, "measurements without a better one after which to stop early", min=1)
     eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)
     save_every: float = option(15.0, "seconds between saved states", min=0)
     seed: int = option(0, "of the weights, the order and everything drawn", min=0)
     json: bool = option(False, "print the result as one JSON object")
+    began: float | None = None
+    """`time.monotonic()` from which --minutes count; None: from the call."""
 
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.steps, self.epochs, self.minutes)) > 1:
@@ -59,9 +77,11 @@ class TrainOptions:
             raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with")
-        if self.data is None and not self.resume:
-            raise InputError("DATA is missing: name a text or .jsonl file, or - for standard input")
+        if self.replay is not None and (self.resume or any(v is not None for v in (self.steps, self.epochs, self.minutes))):
+            raise InputError("--replay repeats a run as it was: leave out --resume, --steps, --epochs and --minutes")
+        if self.data is None and not self.resume and self.replay is None:
+            raise InputError("DATA is missing: name a text file, a table or a folder, or - for standard input")
 
 
-RUN_ONLY = ("data", "out", "resume", "overwrite", "json", "save_every")
+RUN_ONLY = ("data", "out", "resume", "overwrite", "replay", "config", "json", "save_every", "began")
 """Options that may differ when a run goes on; every other is fixed in its record."""

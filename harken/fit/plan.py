@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from ..base.errors import InputError
 from ..base.report import count
-from ..data.corpus import Corpus
-from ..text.tokenizer import Tokenizer
+from ..data.corpus import Examples
 from .options import TrainOptions
 
 DEFAULT_STEPS = 2_000
@@ -36,6 +35,9 @@ class Plan:
     learning_rate: float = 0.0  # this and the next follow from the size, which follows from the rest
     dropout: float = 0.0
     dtype: str = "float32"
+    average: float | None = None
+    patience: int | None = None
+    pack: bool = False
 
     def write(self) -> dict:
         """As JSON."""
@@ -62,18 +64,17 @@ LADDER = (
 """Tokens a run can learn from -> size. Measured on two cores at budgets of 20 s to 10 min: larger models learn less in the time."""
 SPEED = 30_000
 """Tokens a second that a model of the smaller sizes learns from on two cores: a guess, to choose the size by when time is the budget."""
+LONGEST = 1_024
+"""Tokens a context has at most unless more are asked for: longer examples are counted and said, because their cost grows as the square."""
 BF16_WIDTH = 128
 """Narrower models are not faster in bfloat16 (measured: 0.9 times at 64, 1.6 at 128, 2.6 at 512)."""
 
 
-def choose_context(options: TrainOptions, train: Corpus, tokenizer: Tokenizer) -> int:
-    """Tokens a row may have: the longest example and its end, up to 256; 128 for running text."""
+def choose_context(options: TrainOptions, kind: Examples, longest: int) -> int:
+    """Tokens a row may have: those of the longest example (`longest`), up to 1024; 128 for running text."""
     if options.context is not None:
         return options.context
-    if train.kind == "running":
-        return 128
-    longest = max(map(len, tokenizer.encode_many(train.texts)))
-    return min(256, max(16, -(-(longest + 2) // 16) * 16))
+    return 128 if kind == "running" else min(LONGEST, max(16, -(-longest // 16) * 16))
 
 
 def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:
@@ -103,6 +104,8 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:
         log_every=max(1, steps // 200),
         save_every=options.save_every,
         seed=options.seed,
+        average=options.average,
+        patience=options.patience,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,22 @@ from typing import Any
 from ..base.errors import InputError
 from ..base.report import say
 from ..data.batches import Spans
+from ..data.columns import Columns
 from ..data.corpus import Corpus
 from ..data.ledger import Ledger
+from ..data.overlap import overlap
 from ..data.read import read
+from ..data.sample import alphabet, sample
 from ..data.split import split
-from ..objectives.causal import spans
+from ..data.texts import digest
+from ..data.tokens import fitted, tokenised
 from ..text.tokenizer import Tokenizer
-from ..text.train import choose_kind, train_bpe, train_characters
+from ..text.train import choose_kind, train_characters, train_tokenizer
 from .options import TrainOptions
+from .plan import choose_context
+
+LEARNED = 100_000_000
+"""Bytes of text a tokenizer learns from: more changes hardly a token."""
 
 
 @dataclass
@@ -43,11 +50,14 @@ class Prepared:
 def corpora(options: TrainOptions) -> tuple[Corpus, Corpus | None]:
     """The training and held-out texts; what was read and how is said."""
     assert options.data is not None
-    corpus = read(options.data, examples=options.examples, column=options.column)
+    columns = Columns.parse(options.columns)
+    corpus = read(options.data, examples=options.examples, columns=columns)
     for note in corpus.notes:
         say(note)
     if options.valid is not None:
-        return corpus, read(options.valid, examples=corpus.kind, column=options.column)
+        valid = read(options.valid, examples=corpus.kind, columns=columns)
+        compare(corpus, valid)
+        return corpus, valid
     train, valid = split(corpus)
     if not valid.texts:
         say("there is only one example, so none is held out: the loss below is that of the training text")
@@ -58,49 +68,86 @@ def corpora(options: TrainOptions) -> tuple[Corpus, Corpus | None]:
         else "the last part"
     )
     say(f"held out to measure: {held} ({valid.bytes():,} of {corpus.bytes():,} bytes)")
+    compare(train, valid)
     return train, valid
+
+
+def compare(train: Corpus, held: Corpus, side: str = "held-out") -> None:
+    """Say and count what stands on both sides, as it makes the loss better than the model is."""
+    found = overlap(train, held, side)
+    train.ledger.add("split", f"{side} {found.unit} also in training", found.shared)
+    if found.shared:
+        say(f"{found}, which flatters the loss: leave them out on one side")
+
+
+KINDS = {"char": "characters", "word": "words", "bpe": "byte-level BPE", "wordpiece": "WordPiece", "unigram": "Unigram"}
 
 
 def make_tokenizer(options: TrainOptions, train: Corpus) -> Tokenizer:
     """Train the tokenizer on the training texts only."""
-    characters = sum(map(len, train.texts))
-    kind, size = choose_kind(characters, characters / len(train.texts))
-    if options.vocab_size is not None and options.tokenizer == "char":
-        raise InputError("--vocab-size is for --tokenizer bpe; characters have as many tokens as the text has")
-    kind = "bpe" if options.vocab_size else options.tokenizer or kind
-    tokenizer = train_characters(train.texts) if kind == "char" else train_bpe(train.texts, options.vocab_size or size or 1_024)
-    say(f"tokenizer: {'characters' if kind == 'char' else 'byte-level BPE'}, {tokenizer.vocab_size:,} tokens")
+    characters = train.texts.characters
+    chosen, size = choose_kind(characters, characters / len(train.texts))
+    kind = options.tokenizer or ("bpe" if options.vocab_size else chosen)
+    if options.vocab_size is not None and kind == "char":
+        raise InputError("--vocab-size is not for --tokenizer char: characters have as many tokens as the text has")
+    if kind == "char":
+        tokenizer = train_characters([alphabet(train.texts)])
+    else:
+        some = sample(train.texts, LEARNED)
+        if some is not train.texts:
+            say(f"the tokenizer learns from an even sample of {some.size:,} of {train.texts.size:,} bytes")
+        wanted = options.vocab_size or size or (1_024 if kind == "bpe" else None)
+        tokenizer = train_tokenizer(kind, (piece for _, piece in some.parts()), wanted)
+    say(f"tokenizer: {KINDS[kind]}, {tokenizer.vocab_size:,} tokens")
     return tokenizer
 
 
 def prepare(options: TrainOptions, tokenizer: Tokenizer, context: int) -> Prepared:
-    """The data of a run whose tokenizer is there already."""
-    return prepared(options, tokenizer, context, *corpora(options))
+    """The data of a run whose tokenizer and model are there already."""
+    return prepared(options, tokenizer, *corpora(options), context)
 
 
-def prepared(options: TrainOptions, tokenizer: Tokenizer, context: int, train: Corpus, valid: Corpus | None) -> Prepared:
-    """Tokenised data; what was cut or is unknown is said. InputError when the text is shorter than the context."""
-    ledger = train.ledger
-    found = spans(train, tokenizer, context, ledger)
-    if train.kind == "running" and found.targets < context:
-        few = f"{train.source} has {found.targets:,} tokens to learn from, fewer than the context of {context}"
+def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Corpus, valid: Corpus | None, context: int | None = None) -> Prepared:
+    """Tokenised data; what was cut or is unknown is said. `context` None chooses it.
+
+    InputError when the text is shorter than the context, or examples are longer and no --overflow says what to do with them."""
+    ledger, test = train.ledger, None
+    if options.test is not None:
+        test = read(options.test, examples=train.kind, columns=Columns.parse(options.columns))
+        compare(train, test, "test")
+    sides = {"tokens": train, "valid tokens": valid, "test tokens": test}
+    whole = {stage: (corpus, tokenised(corpus, tokenizer, ledger, stage)) for stage, corpus in sides.items() if corpus is not None}
+    context = context or choose_context(options, train.kind, max(spans.longest for _, spans in whole.values()))
+    overflow = "window" if train.kind == "running" else options.overflow
+    found = {
+        stage: fitted(spans, context, ledger, corpus.source, overflow=overflow, stage=stage) for stage, (corpus, spans) in whole.items()
+    }
+    if train.kind == "running" and found["tokens"].targets < context:
+        few = f"{train.source} has {found['tokens'].targets:,} tokens to learn from, fewer than the context of {context}"
         raise InputError(f"{few}: give more text or a smaller --context")
-    cut = ledger.get("tokens", "texts cut into windows")
-    if cut and train.kind == "lines":
-        say(f"{cut:,} texts are longer than the context of {context} and are read in windows; nothing is dropped")
-    aside = Ledger()
-    held = spans(valid, tokenizer, context, aside) if valid is not None else None
-    if unknown := aside.get("tokens", "unknown"):
-        say(f"{unknown:,} held-out characters do not occur in the training text and are read as unknown")
-    test = read(options.test, examples=train.kind, column=options.column) if options.test else None
-    digest = hashlib.sha256("\n".join(train.texts + (valid.texts if valid else [])).encode("utf-8", "surrogatepass")).hexdigest()
+    tell(ledger, context, "characters" if tokenizer.kind == "char" else "words", windows=train.kind == "lines")
+    held = found.get("valid tokens")
     source = options.data if options.data == "-" else str(Path(options.data or "").resolve())
     facts = {
         "source": source,
         "kind": train.kind,
-        "sha256": digest,
+        "sha256": digest(train.texts, *([valid.texts] if valid is not None else [])),
         "texts": len(train.texts),
         "held_out_texts": len(valid.texts) if valid else 0,
     }
-    bytes_per_target = valid.bytes() / held.targets if valid is not None and held is not None else 0.0
-    return Prepared(train, found, held, spans(test, tokenizer, context, Ledger()) if test else None, bytes_per_target, facts, ledger)
+    left_out = ledger.get("valid tokens", "tokens truncated") + ledger.get("valid tokens", "tokens dropped")
+    # Where something is left out, the bytes are not those of the targets.
+    bytes_per_target = valid.bytes() / held.targets if valid is not None and held is not None and not left_out else 0.0
+    return Prepared(train, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger)
+
+
+def tell(ledger: Ledger, context: int, unit: str, *, windows: bool) -> None:
+    """Say what was cut, left out or is unknown."""
+    cut = ledger.get("tokens", "texts cut into windows")
+    if cut and windows:
+        say(f"{cut:,} texts are longer than the context of {context} and are read in windows; nothing is dropped")
+    for past in ("truncated", "dropped"):
+        if n := ledger.get("tokens", f"texts {past}"):
+            say(f"{n:,} texts are longer than the context of {context} and are {past}: {ledger.get('tokens', f'tokens {past}'):,} tokens")
+    if unknown := ledger.get("valid tokens", "unknown"):
+        say(f"{unknown:,} held-out {unit} are not in the vocabulary and are read as unknown")

@@ -22,9 +22,10 @@ from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from .begin import begin
+from .clock import Clock
 from .count import count
 from .fit import fit
-from .folder import RunFolder
+from .folder import RECORD, RunFolder
 from .mixture import fit_mixture
 from .options import RUN_ONLY, TrainOptions
 from .plan import Plan
@@ -38,7 +39,7 @@ class Trained:
     """What a finished run is.
 
     `loss`: nats per token of the best model on all held-out text (on training text when none is held out) · `seconds`: of training,
-    earlier parts of a resumed run included.
+    earlier parts of a resumed run included · `guess`: of the loss, from a fifth of the run.
     """
 
     run: str
@@ -50,44 +51,77 @@ class Trained:
     parameters: int
     tokens: int
     test_loss: float | None = None
+    guess: float | None = None
 
 
 def run(options: TrainOptions) -> Trained:
     """Train, or go on with, one run. InputError and RunError as in `harken.train`."""
-    began = time.monotonic()
+    clock = Clock(time.monotonic() if options.began is None else options.began)
+    old = None
+    if options.replay is not None:
+        options, old = replayed(options)
     folder = RunFolder(Path(options.out) if options.out else default_out(options))
     if options.resume:
-        folder.reopen()
-        options = resumed(options, folder.record)
-        model, tokenizer = load(folder.path)
-        data = prepare(options, tokenizer, model.span)
-        if data.facts["sha256"] != folder.record["data"]["sha256"]:
-            raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
-        plan = Plan(**{**folder.record["plan"], "save_every": options.save_every})
-        say(f"resuming {folder.path}")
+        model, tokenizer, data, plan = go_on(options, folder)
     else:
         folder.claim(overwrite=options.overwrite)
         model, tokenizer, data, plan = begin(options)
+        if old is not None and data.facts["sha256"] != old.record["data"]["sha256"]:
+            raise InputError(f"{options.data} is not the text that {old.path} learned from; give the same file, or train anew")
+        if plan.patience and data.valid is None:
+            raise InputError("--patience needs held-out text to measure on: give more text, or a file with --valid")
         folder.start(  # first of all files, so that the folder is known for a run from its first moment
             {"task": "causal", "options": recorded(options), "plan": plan.write(), "data": data.facts, "ledger": data.ledger.to_json()}
         )
+        if old is not None and (schedule := old.schedule()) is not None:
+            folder.write_schedule(schedule)
         save_setting(model, tokenizer, folder.path)
         remember(data.corpus, folder.path)
+    clock.after = sum(held.targets for held in (data.test, None if measured_whole(data, plan) else data.valid) if held is not None)
     try:
-        progress = teach(model, tokenizer, data, plan, folder)
+        progress = teach(model, tokenizer, data, plan, folder, clock)
     except Interrupted as error:
         raise Interrupted(f"{error}; go on with: harken train --resume --out {folder.path}") from None
     except OSError as error:
         raise RunError(f"{folder.path} cannot be written ({error.strerror or error}); the last saved state is kept") from error
-    return finish(model, tokenizer, data, plan, folder, progress, time.monotonic() - began)
+    return finish(model, tokenizer, data, plan, folder, progress, clock)
 
 
-def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder) -> Progress:
+def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, Prepared, Plan]:
+    """Everything a run to be resumed needs. InputError when there is none, or the data is not what it began with."""
+    folder.reopen()
+    options = resumed(options, folder.record)
+    model, tokenizer = load(folder.path)
+    data = prepare(options, tokenizer, model.span)
+    if data.facts["sha256"] != folder.record["data"]["sha256"]:
+        raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
+    say(f"resuming {folder.path}")
+    return model, tokenizer, data, Plan(**{**folder.record["plan"], "save_every": options.save_every})
+
+
+def replayed(options: TrainOptions) -> tuple[TrainOptions, RunFolder]:
+    """The options of the run to repeat, with the caller's own places; and that run. InputError when there is none or it is unfinished."""
+    old = RunFolder(Path(options.replay or ""))
+    if not (old.path / RECORD).is_file():
+        raise InputError(f"--replay {old.path} holds no run ({RECORD} is missing)")
+    old.reopen()
+    if old.record["status"] != "done":
+        raise InputError(f"--replay {old.path} was not finished; finish it first: harken train --resume --out {old.path}")
+    data = options.data or old.record["data"]["source"]
+    return resumed(dataclasses.replace(options, replay=None, data=data), old.record), old
+
+
+def measured_whole(data: Prepared, plan: Plan) -> bool:
+    """Whether every measurement reads all of the held-out text, so that the best one is the result."""
+    return data.valid is not None and data.valid.targets <= plan.eval_tokens
+
+
+def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, clock: Clock) -> Progress:
     """Let the model learn in its own way: by gradients, by counting, or both; returns how far it came."""
     pad, keep = tokenizer.pad_id or 0, keeper(model, tokenizer, folder)
     learns = family(model.config.model_type).LEARNS
     if learns == "gradients":
-        return fit(model, data.train, data.valid, plan, folder, pad=pad, keep=keep)
+        return fit(model, data.train, data.valid, plan, folder, pad=pad, keep=keep, clock=clock)
     began = time.monotonic()
     if learns == "counts":
         say(f"counted {count(model, data.train):,} n-grams")
@@ -96,7 +130,7 @@ def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder
     else:
         assert isinstance(model, Mixture)
         best = partial(read_weights, model, folder.path / WEIGHTS)
-        progress = fit_mixture(model, data.train, plan, folder, pad=pad, keep=keep, best=best)
+        progress = fit_mixture(model, data.train, plan, folder, pad=pad, keep=keep, best=best, clock=clock)
     if data.valid is not None:
         progress.best = progress.valid = measure(model, data.valid, pad=pad, most_tokens=plan.eval_tokens).loss
         folder.add({"step": progress.step, "valid_loss": progress.best, "valid_tokens": data.valid.targets})
@@ -129,6 +163,9 @@ def resumed(options: TrainOptions, record: dict[str, Any]) -> TrainOptions:
     data = options.data or record["data"]["source"]
     if data == "-" and options.data is None:
         raise InputError("this run read its text from standard input; give it again: … | harken train - --resume --out RUN")
+    known = {f.name for f in dataclasses.fields(TrainOptions)}
+    if foreign := [name for name in record["options"] if name not in known]:
+        raise InputError(f"this run was begun by another version of harken (it has the option {foreign[0]!r}): train anew")
     return dataclasses.replace(options, **record["options"], data=data)
 
 
@@ -150,15 +187,20 @@ def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder):
     return keep
 
 
-def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, progress: Progress, wall: float) -> Trained:
+def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, progress: Progress, clock: Clock) -> Trained:
     """Leave the best model in the folder and in memory, measure it on the test text, complete the record."""
     folder.draw()
+    if plan.minutes is not None and folder.schedule() is None:
+        folder.write_schedule()
     read_weights(model, folder.path / WEIGHTS)
     model.pack()
     pad = tokenizer.pad_id or 0
     test = measure(model, data.test, pad=pad).loss if data.test is not None else None
-    loss = measure(model, data.valid or data.train, pad=pad, most_tokens=None if data.valid else plan.eval_tokens).loss
+    loss = progress.best if measured_whole(data, plan) else None
+    if loss is None:
+        loss = measure(model, data.valid or data.train, pad=pad, most_tokens=None if data.valid else plan.eval_tokens).loss
     bits = loss / math.log(2) / data.bytes_per_target if data.bytes_per_target else None
+    wall = max(clock.wall(), progress.head + progress.seconds)  # of all parts, where it was resumed
     trained = Trained(
         run=str(folder.path),
         steps=progress.step,
@@ -169,11 +211,13 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         parameters=sum(p.numel() for p in model.parameters()),
         tokens=progress.tokens,
         test_loss=test,
+        guess=progress.guess or None,
     )
     folder.finish(status="done", result=dataclasses.asdict(trained))
     held = "held-out loss" if data.valid is not None else "training loss"
     at = f" at step {progress.best_step:,}" if progress.best_step else ""
     bpb = f" ({bits:.3f} bits per byte)" if bits is not None else ""
-    say(f"{held} {loss:.4f} nats per token{bpb}{at}; trained for {span(progress.seconds)}, {span(wall)} in all")
+    guessed = f", the first guess was {progress.guess:.2f}" if progress.guess else ""
+    say(f"{held} {loss:.4f} nats per token{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
     say(f"the run is in {folder.path}: harken generate {folder.path}")
     return trained

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from ..checkpoint.save import save_tensors
 from ..data.corpus import Corpus
-from ..data.split import fingerprint
+from ..data.numbers import room
 
 SEEN = "seen.safetensors"
 
@@ -18,7 +18,12 @@ SEEN = "seen.safetensors"
 def remember(corpus: Corpus, folder: Path) -> None:
     """Write the sorted hashes of a corpus of examples; running text has no examples to meet again."""
     if corpus.kind == "lines":
-        hashes = np.unique(np.array([fingerprint(text) for text in corpus.texts], np.uint64)).view(np.int64)
+        hashes, at = room(len(corpus.texts), np.uint64), 0
+        for some in corpus.texts.fingerprints():
+            hashes[at : at + len(some)] = some
+            at += len(some)
+        hashes.sort()
+        hashes = hashes[np.append(True, hashes[1:] > hashes[:-1])].view(np.int64)
         save_tensors(folder / SEEN, {"hashes": torch.from_numpy(hashes)}, {"format": "pt"})
 
 
@@ -26,5 +31,7 @@ def seen(corpus: Corpus, folder: Path) -> np.ndarray | None:
     """(examples,) bool: which of these examples the run in `folder` has learned from; None where it did not record any."""
     if corpus.kind != "lines" or not (folder / SEEN).is_file():
         return None
-    known = load_file(folder / SEEN)["hashes"].numpy()
-    return np.isin(np.array([fingerprint(text) for text in corpus.texts], np.uint64).view(np.int64), known)
+    known = load_file(folder / SEEN)["hashes"].numpy().view(np.uint64)
+    if not len(known):
+        return np.zeros(len(corpus.texts), bool)
+    return np.concatenate([known[np.searchsorted(known[:-1], hashes)] == hashes for hashes in corpus.texts.fingerprints()])

@@ -17,6 +17,7 @@ from ..base.errors import InputError
 from ..checkpoint.save import save_tensors
 from ..data.batches import Batches
 from ..nn.models import Model
+from .average import Average
 from .optimizer import Optimizer
 
 
@@ -27,9 +28,12 @@ class Progress:
     step: int = 0
     tokens: int = 0
     lines: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # since the first step
+    head: float = 0.0  # before it, and before every resumed part
     evaluated: int = -1  # the last step whose model was measured
     due: float = 0.0  # the step, or the second, when it is to be measured next
+    stale: int = 0  # measurements since the best one
+    guess: float | None = None  # of the final loss
     best: float | None = None
     best_step: int = 0
     valid: float | None = None
@@ -38,10 +42,11 @@ class Progress:
     samples: list[str] = dataclasses.field(default_factory=list)
 
 
-def save_state(path: Path, progress: Progress, model: Model, optimizer: Optimizer, batches: Batches) -> None:
+def save_state(path: Path, progress: Progress, model: Model, optimizer: Optimizer, batches: Batches, average: Average) -> None:
     """Write the state of a run between two steps."""
     tensors = {f"model.{name}": p.detach() for name, p in model.named_parameters()}
     tensors |= {f"optimizer.{name}": value for name, value in optimizer.tensors().items()}
+    tensors |= {f"average.{name}": value for name, value in average.values.items()}
     tensors["random.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
@@ -49,7 +54,7 @@ def save_state(path: Path, progress: Progress, model: Model, optimizer: Optimize
     save_tensors(path, tensors, {"harken": json.dumps(facts)})
 
 
-def load_state(path: Path, model: Model, optimizer: Optimizer, batches: Batches) -> Progress:
+def load_state(path: Path, model: Model, optimizer: Optimizer, batches: Batches, average: Average) -> Progress:
     """Put a run back where `save_state` found it. InputError when the file is missing, damaged or of another model."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: this run saved no state to go on from; train it anew with --overwrite")
@@ -64,6 +69,8 @@ def load_state(path: Path, model: Model, optimizer: Optimizer, batches: Batches)
             if f"model.{name}" not in tensors or tensors[f"model.{name}"].shape != p.shape:
                 raise InputError(f"{path} does not fit the model of this run: {name} is missing or has another shape")
             p.copy_(tensors[f"model.{name}"])
+        for name, value in average.values.items():
+            value.copy_(tensors[f"average.{name}"])
     device = model.device
     optimizer.restore({k.removeprefix("optimizer."): v.to(device) for k, v in tensors.items() if k.startswith("optimizer.")})
     torch.set_rng_state(tensors["random.cpu"])

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..data.batches import Spans, in_order
-from ..nn.mask import Mask
+from ..data.batches import Source, in_order
 from ..nn.models import Model
+from ..objectives.objective import objective_of
 
 _LOGITS = 1 << 26
 """Scores over the vocabulary held at once: 256 MB, however large vocabulary and context are."""
@@ -38,11 +38,11 @@ class Measured:
         return self.nats / (math.log(2) * size)
 
 
-def measure(model: Model, source: Spans, *, pad: int, batch_size: int = 32, most_tokens: int | None = None) -> Measured:
+def measure(model: Model, source: Source, *, pad: int, batch_size: int = 32, most_tokens: int | None = None) -> Measured:
     """Sum the loss of every row, or of evenly spread batches that hold about `most_tokens` targets."""
     was_training = model.training
     model.eval()
-    longest = min(source.context, int((source.spans[:, 1] - source.spans[:, 0]).max()))
+    longest, objective = min(source.context, source.longest), objective_of(source)
     batches = in_order(source, max(1, min(batch_size, _LOGITS // (model.config.vocab_size * longest))))
     if most_tokens is not None and source.targets > most_tokens:
         keep = max(1, round(len(batches) * most_tokens / source.targets))
@@ -50,12 +50,9 @@ def measure(model: Model, source: Spans, *, pad: int, batch_size: int = 32, most
     nats, tokens = 0.0, 0
     with torch.no_grad():
         for rows in batches:
-            inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
-            real = targets != -100  # (B, L)
-            ids = torch.cat([inputs[:, :1], targets.masked_fill(~real, pad)], 1).to(model.device)  # (B, 1 + L)
-            scores = model.score(ids, Mask(lengths=lengths + 1))[:, 1:].cpu()
-            nats -= scores[real].double().sum().item()
-            tokens += int(real.sum())
+            found, count = objective.nats(model, source, rows, pad)
+            nats += found
+            tokens += count
     if was_training:
         model.train()
     return Measured(nats, tokens)

@@ -28,6 +28,7 @@ class Look:
     stop: Tensor | None = None
     allowed: Tensor | None = None  # (B, 1, L, M) bool, for torch; None: causal or nothing hidden
     exact: bool = False  # one fixed order of additions (packed models on a CPU)
+    apart: Apart | None = None  # the documents of a packed row, each looked at by itself
     maps: list | None = None  # attention maps are appended here when asked for; asking leaves the fused kernels
 
     @classmethod
@@ -36,10 +37,34 @@ class Look:
         whole = past == 0 and positions.shape[-1] == keys
         if mask.plain and (whole or not mask.causal) and not exact and maps is None:
             return cls(mask, keys)
+        if mask.starts is not None and not exact and maps is None:
+            return cls(mask, keys, apart=Apart.of(mask))
         start, stop = mask.intervals(positions, keys)
         if exact and maps is None:
             return cls(mask, keys, start, stop, exact=True)
         return cls(mask, keys, allowed=dense(start, stop, keys), maps=maps)
+
+
+@dataclass
+class Apart:
+    """A packed row (T,) seen as a padded batch of its documents: attention alone needs it, and everything else reads no padding.
+
+    places (documents, longest): where each token of each document lies · back (T,): where each token lies in the flat batch."""
+
+    places: Tensor
+    back: Tensor
+    look: Look
+
+    @classmethod
+    def of(cls, mask: Mask) -> Apart:
+        """From the `starts` of a mask."""
+        assert mask.starts is not None
+        lengths = mask.starts.diff()
+        step = torch.arange(int(lengths.max()), device=lengths.device)
+        real = step < lengths[:, None]  # (documents, longest)
+        places = torch.where(real, mask.starts[:-1, None] + step, 0)
+        inner = Mask(mask.causal, mask.window, None if mask.causal else lengths)
+        return cls(places, real.flatten().nonzero()[:, 0], Look.of(inner, step[None].expand(len(lengths), -1), len(step)))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None = None, dropout: float = 0.0) -> Tensor:
@@ -47,6 +72,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None =
     scale = float(q.shape[-1] ** -0.5) if scale is None else scale
     if look.exact:
         return exact(q, k, v, look, scale)
+    if look.apart is not None:
+        return apart(q, k, v, look.apart, scale, dropout)
     k, v = k[:, :, : look.keys], v[:, :, : look.keys]
     if look.maps is not None:
         return eager(q, k, v, look.allowed, scale, look.maps)
@@ -54,6 +81,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None =
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=look.allowed, is_causal=causal, dropout_p=dropout, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
+
+
+def apart(q: Tensor, k: Tensor, v: Tensor, documents: Apart, scale: float, dropout: float) -> Tensor:
+    """q (1, N, T, K), k and v (1, G, T, K) of a packed row -> (1, N, T, K): no document sees another."""
+    q, k, v = (t[0][:, documents.places].transpose(0, 1) for t in (q, k, v))  # (documents, heads, longest, K)
+    y = attend(q, k, v, documents.look, scale=scale, dropout=dropout).transpose(0, 1)  # (N, documents, longest, K)
+    return y.flatten(1, 2)[:, documents.back][None]
 
 
 def exact(q: Tensor, k: Tensor, v: Tensor, look: Look, scale: float) -> Tensor:

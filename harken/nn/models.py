@@ -38,7 +38,8 @@ class Model(nn.Module):
 
     config: Any
     context: int  # tokens it can read at once
-    packed = False
+    packs = False  # whether it reads packed rows, Mask(starts=...)
+    packed = False  # whether its weights are, ready to answer
 
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
         """An empty cache with room for `length` tokens in each of `batch` rows."""
@@ -131,6 +132,8 @@ class Model(nn.Module):
 class Encoder(Model):
     """A stack in which every token sees every other, and a head."""
 
+    packs = True
+
     def __init__(self, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()
         self.stack, self.head, self.context = stack, head, context
@@ -180,6 +183,8 @@ class Encoder(Model):
 
 class Decoder(Model):
     """A stack that only looks back, and a head."""
+
+    packs = True
 
     def __init__(self, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()

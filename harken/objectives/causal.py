@@ -19,6 +19,7 @@ from ..base.errors import InputError
 from ..data.batches import Spans
 from ..data.corpus import Corpus
 from ..data.ledger import Ledger
+from ..data.tokens import Overflow, fitted, tokenised
 from ..nn.mask import Mask
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
@@ -32,41 +33,41 @@ class Loss:
     tokens: int
 
 
-def spans(corpus: Corpus, tokenizer: Tokenizer, context: int, ledger: Ledger) -> Spans:
-    """Tokenise a corpus; counts tokens, unknown tokens and cut texts under the ledger's stage "tokens".
+def spans(
+    corpus: Corpus, tokenizer: Tokenizer, context: int, ledger: Ledger, *, overflow: Overflow | None = None, stage: str = "tokens"
+) -> Spans:
+    """Tokenise a corpus; the ledger's `stage` tells what became of every text and token.
 
-    InputError when there is nothing to predict.
+    Examples longer than the context are treated as `overflow` says; running text is always read in windows. InputError when there is
+    nothing to predict, or an example is too long and `overflow` is None.
     """
-    encoded = tokenizer.encode_many(corpus.texts)
-    end = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
-    running = corpus.kind == "running" and tokenizer.bos_id is not None
-    front = [] if running else tokenizer.prefix
-    parts, bounds, at = [], [], 0
-    for ids in encoded:
-        parts += [np.array(front, np.int32), ids, np.array(end, np.int32)]
-        size = len(front) + len(ids) + len(end)
-        first = at if running else at + max(1, len(front))  # without a special token in front, the first token is only read
-        if at + size > first:
-            bounds.append((first, at + size))
-        at += size
-    if not bounds:
-        raise InputError(f"{corpus.source}: there is no token to predict; each text needs at least two tokens")
-    found = Spans(np.concatenate(parts).astype(np.int32), np.array(bounds, np.int64), tokenizer.bos_id if running else None, context)
-    lengths = found.spans[:, 1] - found.spans[:, 0]
-    ledger.add("tokens", "tokens", int(sum(map(len, encoded))))
-    ledger.add("tokens", "targets", found.targets)
-    ledger.add("tokens", "unknown", sum(tokenizer.unknown(ids) for ids in encoded))
-    ledger.add("tokens", "texts cut into windows", int((lengths > context).sum()))
-    return found
+    found = tokenised(corpus, tokenizer, ledger, stage)
+    overflow = "window" if corpus.kind == "running" else overflow
+    return fitted(found, context, ledger, corpus.source, overflow=overflow, stage=stage)
 
 
-def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int) -> Loss:
-    """The summed loss of some rows (B, 2). InputError when no target is left: a step on nothing would look like a perfect one."""
+def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
+    """The summed loss of some rows (B, 2), padded side by side or packed end to end; the loss is the same.
+
+    InputError when no target is left: a step on nothing would look like a perfect one."""
     if not (rows[:, 1] > rows[:, 0]).any():
         raise InputError("a batch has no token to predict; check the data for texts that are empty after tokenising")
+    if pack:
+        inputs, targets, starts = (torch.from_numpy(a) for a in source.packed(rows[rows[:, 1] > rows[:, 0]]))
+        logits = model(inputs.to(model.device), Mask(starts=starts))  # (T, V)
+        return Loss(F.cross_entropy(logits.float(), targets.to(model.device), reduction="sum"), len(targets))
     inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
     device = model.device
     real = targets != -100  # (B, L)
     logits = model(inputs.to(device), Mask(lengths=lengths))  # (B, L, V)
     total = F.cross_entropy(logits[real.to(device)].float(), targets[real].to(device), reduction="sum")
     return Loss(total, int(real.sum()))
+
+
+def nats(model: Model, source: Spans, rows: np.ndarray, pad: int) -> tuple[float, int]:
+    """(summed negative log-probability of the targets of some rows (B, 2), how many they are), by the model's own way to score."""
+    inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
+    real = targets != -100  # (B, L)
+    ids = torch.cat([inputs[:, :1], targets.masked_fill(~real, pad)], 1).to(model.device)  # (B, 1 + L)
+    scores = model.score(ids, Mask(lengths=lengths + 1))[:, 1:].cpu()
+    return -scores[real].double().sum().item(), int(real.sum())

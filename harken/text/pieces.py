@@ -3,28 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 PIECE = 1_000_000  # characters: enough to keep the tokenizer busy, while its bookkeeping (about 200 bytes a token) stays small
 
+_SLICE_TEXTS = 1_000
+_SLICE_CHARACTERS = 4 * PIECE
+
+# No token runs from a line end into a letter or sign; white space in front of the line end may be cut differently at the end of a text.
+_LINE = re.compile(r"(?<=\S)\n(?=\S)")
 # A token of a byte-level BPE never runs from a non-space into a blank.
 # It may run from punctuation into a line end (LLaMA 3, Qwen), but not from a letter.
-_BOUNDARY = re.compile(r"\S[ \t]|[^\W_][\r\n]")
+_BLANK = re.compile(r"\S(?=[ \t])|[^\W_](?=[\r\n])")
 
 
 def pieces(text: str, size: int = PIECE) -> Iterator[str]:
     """Yield consecutive pieces of at most `size` characters whose concatenation is `text`.
 
-    Each cut is put in front of a white space that follows a non-space, in the last tenth of the piece; without one, the cut is a hard one.
+    Each cut is put, in the last tenth of the piece, where a line begins; without one in front of a white space that follows a non-space;
+    without one, the cut is a hard one.
     """
     start = 0
     while len(text) - start > size:
-        match = _BOUNDARY.search(text, start + size - size // 10, start + size)
-        cut = match.start() + 1 if match else start + size
+        window = (start + size - size // 10, start + size)
+        match = _LINE.search(text, *window) or _BLANK.search(text, *window)
+        cut = match.end() if match else start + size
         yield text[start:cut]
         start = cut
     if start < len(text):
         yield text[start:]
+
+
+def line_pieces(text: str, size: int = PIECE) -> Iterator[str]:
+    """The same for a tokenizer that puts a blank in front of every line, and so of every piece: at a blank, it takes that blank's place."""
+    for number, piece in enumerate(pieces(text, size)):
+        yield piece[1:] if number and piece[0] == " " else piece
+
+
+def slices(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Lists of up to a thousand texts and a few million characters; a text longer than a piece comes alone."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if batch and (len(batch) == _SLICE_TEXTS or size + len(text) > _SLICE_CHARACTERS or len(text) > PIECE):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text)
+        if len(text) > PIECE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def without_long_runs(text: str, longest: int) -> Iterator[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Sequence
 
 from .tokenizer import Tokenizer
 
+_BEFORE = 8  # tokens in front that a decoder may need to see: more than it takes to spell one character
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
@@ -31,16 +33,17 @@ def token_bytes(raw: str) -> bytes:
 class Stream:
     """Decodes ids as they come, in constant time for each.
 
-    `push(id)` returns the text that became certain with this id ("" while a character is incomplete), `flush()` the rest.
+    `push(id)` returns the text that became certain with this id ("" while a character is incomplete), `flush()` the rest. `after`: the
+    ids that stand in front, such as a prompt's; they are not said again.
     """
 
-    def __init__(self, tokenizer: Tokenizer, skip_special: bool = True) -> None:
+    def __init__(self, tokenizer: Tokenizer, skip_special: bool = True, after: Sequence[int] = ()) -> None:
         self.tokenizer = tokenizer
         self.skip_special = skip_special
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         # Some decoders treat the first token differently: what was said last is decoded again in front of what follows.
-        self._context: list[int] = []
-        self._said = ""  # the text of the context
+        self._context = list(after[-_BEFORE:])
+        self._said = tokenizer.decode(self._context, skip_special)  # the text of the context
         self._pending: list[int] = []
 
     def push(self, id: int) -> str:

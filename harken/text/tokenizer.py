@@ -15,31 +15,33 @@ from tokenizers import models
 
 from ..base.errors import InputError
 from ..base.files import read_json, write_json, write_text
-from .pieces import PIECE, pieces
+from .pieces import line_pieces, pieces, slices
 
-Kind = Literal["char", "bpe", "other"]
+Kind = Literal["char", "word", "bpe", "wordpiece", "unigram", "other"]
 
-ROLES = ("pad", "bos", "eos", "unk")
+ROLES = ("pad", "bos", "eos", "unk", "sep", "cls", "mask")
 EVERY_CHARACTER = r"[\s\S]"  # "." leaves out line ends, and the flag that includes them differs between regex libraries
+LINE_START = r"^(?=[^\n])"  # of any line that is not empty: in the library's dialect, ^ is not only the start of the text
 
-_SLICE_TEXTS = 1_000
-_SLICE_CHARACTERS = 4 * PIECE
+_KINDS: dict[type, Kind] = {models.WordLevel: "word", models.WordPiece: "wordpiece", models.Unigram: "unigram"}
 _UNICODE = 0x110000
 
 
 class Tokenizer:
     """Wraps a `tokenizers.Tokenizer`.
 
-    Attributes: `inner` (the wrapped object) · `kind` ("char": one token per code point; "bpe": byte-level BPE; "other") ·
-    `pad_id bos_id eos_id unk_id` (int or None) · `special_ids` (ids that `decode` skips) · `vocab_size` (largest id + 1, added tokens
+    Attributes: `inner` (the wrapped object) · `kind` ("char": one token per code point; "bpe": byte-level BPE; "word", "wordpiece",
+    "unigram"; "other") · `pad_id bos_id eos_id unk_id sep_id cls_id mask_id` (int or None; where a file names no bos or eos, as BERT's
+    do not, they are those of cls and sep) · `special_ids` (ids that `decode` skips) · `vocab_size` (largest id + 1, added tokens
     included) · `byte_level` (whether tokens are strings of bytes) · `byte_fallback` (whether some tokens, "<0x0A>", are single bytes) ·
-    `names` (role to special token) · `extra` (every other key of tokenizer_config.json: it survives load and save).
+    `marked` (whether a word's token has the blank in front of it, and every line is given one) · `names` (role to special token) ·
+    `extra` (every other key of tokenizer_config.json: it survives load and save).
 
     Text is always only text: "<eos>" inside a text is encoded as its characters, never as the special token.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer, names: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None) -> None:
-        """`names` maps the roles pad, bos, eos, unk to token strings; a token that the vocabulary lacks gives the id None."""
+        """`names` maps ROLES to token strings; a token that the vocabulary lacks gives the id None."""
         self.inner = inner
         self.names = dict(names or {})
         self.extra = dict(extra or {})
@@ -48,12 +50,14 @@ class Tokenizer:
         inner.no_truncation()
         inner.no_padding()
         inner.encode_special_tokens = True
-        self.pad_id, self.bos_id, self.eos_id, self.unk_id = (self._id(role) for role in ROLES)
+        self.pad_id, bos, eos, self.unk_id, self.sep_id, self.cls_id, self.mask_id = (self._id(role) for role in ROLES)
+        self.bos_id, self.eos_id = self.cls_id if bos is None else bos, self.sep_id if eos is None else eos
         self.special_ids = frozenset(i for i, token in inner.get_added_tokens_decoder().items() if token.special)
         self.vocab_size = max(inner.get_vocab(with_added_tokens=True).values(), default=-1) + 1
         decoder = _state(inner.decoder)
         self.byte_level: bool = decoder.get("type") == "ByteLevel"
         self.byte_fallback: bool = '"ByteFallback"' in json.dumps(decoder)
+        self.marked: bool = _state(inner.normalizer).get("pattern") == {"Regex": LINE_START}
         self.kind: Kind = self._kind()
 
     # ---- text to ids
@@ -64,7 +68,14 @@ class Tokenizer:
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """For each id of `encode(text, special=False)` the characters [start, end) of `text` that it stands for."""
-        return self._encoding(text, False).offsets
+        found = self._encoding(text, False)
+        if not self.marked:
+            return found.offsets
+        # The library counts the blank that a line is given to the line end in front of it.
+        return [
+            (start + (text[start : start + 1] == "\n" != token[:1]), end)
+            for (start, end), token in zip(found.offsets, found.tokens, strict=True)
+        ]
 
     def encode_array(self, text: str) -> np.ndarray:
         """(T,) int32 ids without special tokens, for texts of any length: memory stays near 10 bytes a character.
@@ -72,15 +83,17 @@ class Tokenizer:
         The same ids as `encode(text, special=False)`, except around a cut where 100,000 characters have no white space to cut at, and with
         tokenizers that put a mark in front of every text they are given (SentencePiece): there a cut may cost one more token.
         """
-        parts: list[np.ndarray] = []
-        for batch in _slices(pieces(text)):
-            parts.extend(self._batch(batch))
+        parts = [ids for batch in slices(self.cut(text)) for ids in self._batch(batch)]
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+    def cut(self, text: str) -> Iterator[str]:
+        """The pieces, of at most a million characters, that `encode_array` encodes one by one."""
+        return line_pieces(text) if self.marked else pieces(text)
 
     def encode_many(self, texts: Iterable[str]) -> list[np.ndarray]:
         """One (T,) int32 array per text, without special tokens; short texts are encoded together, long ones in pieces."""
         arrays: list[np.ndarray] = []
-        for batch in _slices(texts):
+        for batch in slices(texts):
             arrays.extend(self._batch(batch) if len(batch) > 1 else [self.encode_array(batch[0])])
         return arrays
 
@@ -121,6 +134,32 @@ class Tokenizer:
     def unknown(self, ids: Sequence[int] | np.ndarray) -> int:
         """How many of `ids` are the unknown token (0 where the tokenizer has none)."""
         return 0 if self.unk_id is None else int(np.count_nonzero(np.asarray(ids) == self.unk_id))
+
+    def unknown_characters(self, text: str) -> int:
+        """How many characters of `text` the unknown token stands for, the blank in front of a word not counted."""
+        count = self.unknown(self.encode_array(text))
+        if not count or self.kind == "char":
+            return count
+        ids = self.encode(text, special=False)
+        spans = [text[start:end] for i, (start, end) in zip(ids, self.offsets(text), strict=True) if i == self.unk_id]
+        return sum(len(span) - (self.marked and len(span) > 1 and span[0] == " ") for span in spans)
+
+    def extended(self, specials: Sequence[str]) -> Tokenizer:
+        """This tokenizer with further special tokens, which take the next ids; text is encoded as before.
+
+        One called <mask>, [MASK], <sep> … takes that role where it is free. InputError when one is a single character, or there already.
+        """
+        inner = tokenizers.Tokenizer.from_str(self.inner.to_str())
+        for special in specials:
+            if len(special) < 2 or inner.token_to_id(special) is not None:
+                why = (
+                    "too short: choose one with signs, as in '<|user|>'" if len(special) < 2 else "in this tokenizer already: leave it out"
+                )
+                raise InputError(f"the token {special!r} is {why}")
+            inner.add_special_tokens([special])
+        extended = Tokenizer(inner, with_roles(self.names, specials), self.extra)
+        extended._limits = self._limits
+        return extended
 
     # ---- files
 
@@ -174,7 +213,7 @@ class Tokenizer:
         plain = self.inner.normalizer is None and len(self.special_ids) == len(self.inner.get_added_tokens_decoder())
         if isinstance(model, models.WordLevel) and every and plain and self.unk_id is not None:
             return "char"
-        return "bpe" if isinstance(model, models.BPE) and self.byte_level else "other"
+        return "bpe" if isinstance(model, models.BPE) and self.byte_level else _KINDS.get(type(model), "other")
 
     def _encoding(self, text: str, special: bool) -> tokenizers.Encoding:
         try:
@@ -217,21 +256,9 @@ class Tokenizer:
         return [], []
 
 
-def _slices(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Lists of up to a thousand texts and a few million characters; a text longer than a piece comes alone."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        if batch and (len(batch) == _SLICE_TEXTS or size + len(text) > _SLICE_CHARACTERS or len(text) > PIECE):
-            yield batch
-            batch, size = [], 0
-        batch.append(text)
-        size += len(text)
-        if len(text) > PIECE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def with_roles(names: Mapping[str, str], specials: Iterable[str]) -> dict[str, str]:
+    """`names` and the roles that are still free for special tokens called after them: <mask>, [SEP]."""
+    return {role: special for special in specials for role in ROLES if special in (f"<{role}>", f"[{role.upper()}]")} | dict(names)
 
 
 def _state(part: Any) -> dict[str, Any]:

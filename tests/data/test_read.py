@@ -1,17 +1,21 @@
 """Reading: every byte is accounted for, and every wrong file gives one sentence that names the place and the mend."""
 
+import gzip
 import io
 import json
+import os
 import textwrap
+import threading
 import types
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from harken.base.errors import InputError, RunError
+from harken.data.blob import Blob
+from harken.data.detect import detect, survey
 from harken.data.ledger import Ledger
-from harken.data.read import SEPARATOR, detect, read
+from harken.data.lines import SEPARATOR
+from harken.data.read import read
 
 PROSE = (
     "It is a truth universally acknowledged that a single man in possession of a good fortune must be in want of a wife. However little "
@@ -30,6 +34,14 @@ def file(tmp_path):
     return write
 
 
+@pytest.fixture(params=[None, 7], ids=["whole", "blocks"])
+def blocks(request, monkeypatch):
+    """Files read at once, and a few bytes at a time."""
+    if request.param:
+        monkeypatch.setattr(Blob, "BLOCK", request.param)
+        monkeypatch.setattr(Blob, "HELD", request.param)
+
+
 def refused(path, pattern, **options):
     with pytest.raises(InputError, match=pattern) as error:
         read(path, **options)
@@ -39,7 +51,7 @@ def refused(path, pattern, **options):
 # ---- text
 
 
-def test_lines(file):
+def test_lines(file, blocks):
     corpus = read(file("emma\n\n olivia \n\u2028x\x85y\n"), examples="lines")
     assert corpus.texts == ["emma", " olivia ", "\u2028x\x85y"] and corpus.kind == "lines"
     assert corpus.ledger.to_json()["read"] == {"lines": 4, "blank lines": 1, "examples": 3, "characters": 16, "bytes": corpus.bytes()}
@@ -63,7 +75,7 @@ def test_running(file):
     assert read(file("a\nb\n"), examples="running").texts == ["a\nb\n"]
 
 
-def test_documents(file):
+def test_documents(file, blocks):
     path = file(f"one\n\n1\n{SEPARATOR}\n {SEPARATOR} \ntwo {SEPARATOR} 2\n{SEPARATOR}")
     corpus = read(path)
     assert corpus.texts == ["one\n\n1\n", f"two {SEPARATOR} 2\n"] and corpus.kind == "running"
@@ -95,29 +107,10 @@ def test_documents(file):
     ],
 )
 def test_detection(kind, lines):
-    assert detect(lines)[0] == kind
+    assert detect(survey(Blob("\n".join(lines).encode(), "x")))[0] == kind
 
 
-@settings(deadline=None, max_examples=100)
-@given(
-    text=st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\r\t ")),
-    kind=st.sampled_from(["lines", "running", None]),
-)
-def test_nothing_is_lost(tmp_path_factory, text, kind):
-    path = tmp_path_factory.getbasetemp() / "fuzz.txt"
-    path.write_bytes(text.encode())
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
-        return refused(path, "is empty", examples=kind)
-    corpus = read(path, examples=kind)
-    if corpus.kind == "running":
-        assert corpus.texts == [text]
-    else:
-        assert corpus.texts == [line for line in text.split("\n") if line.strip()]
-    assert corpus.bytes() == sum(len(t.encode()) + (corpus.kind == "lines") for t in corpus.texts)
-
-
-def test_byte_order_mark_and_line_ends(file):
+def test_byte_order_mark_and_line_ends(file, blocks):
     corpus = read(file(b"\xef\xbb\xbfa\r\nb\r\nc\rd\n"))
     assert corpus.texts == ["a", "b", "c", "d"]
     assert "byte order mark" in corpus.notes[0]
@@ -141,7 +134,6 @@ def test_missing(tmp_path, file):
     refused(tmp_path / "name.txt", r"does not exist \(did you mean 'names.txt'\?\)")
     refused(tmp_path / "zzz", "does not exist: there is no file of that or a similar name in")
     refused(tmp_path / "nowhere" / "names.txt", "there is no folder .*nowhere")
-    refused(tmp_path, "is a folder; folders cannot be read yet: name a file in it")
     refused(tmp_path / "names.txt" / "x", "cannot be read")
 
 
@@ -175,7 +167,7 @@ def test_empty(file, content):
         (b"ok\n" * 30_000 + b"\0\xe9", r"looks binary \(byte 0x00 at offset 90,000"),
     ],
 )
-def test_not_text(file, content, message):
+def test_not_text(file, content, message, blocks):
     refused(file(content, "a b.txt"), message)
 
 
@@ -184,17 +176,117 @@ def test_one_very_long_line(file):
     assert corpus.kind == "running" and len(corpus.texts[0]) == 5_000_000
 
 
+def test_lines_longer_than_a_block(file, monkeypatch):
+    monkeypatch.setattr(Blob, "BLOCK", 8)
+    space, wide = " " * 20, "\u3000" * 20
+    content = f"{space}\n{'日本' * 9}\n{space}{SEPARATOR}{space}\n{wide}\n{SEPARATOR} {space} x\nend of the last line"
+    corpus = read(file(content), examples="lines")
+    assert corpus.texts == ["日本" * 9, f"{SEPARATOR} {space} x", "end of the last line"]
+    wanted = {"lines": 6, "blank lines": 2, "separator lines": 1, "examples": 3}
+    assert wanted.items() <= corpus.ledger.to_json()["read"].items()
+    assert read(file(content)).texts == content.split(f"{space}{SEPARATOR}{space}\n")
+
+
+def test_a_long_line_that_ends_a_sentence_is_no_reason_against_wrapped_prose(file, monkeypatch):
+    monkeypatch.setattr(Blob, "BLOCK", 200)
+    wrapped = textwrap.wrap(PROSE, 72)
+    assert read(file("\n".join([*wrapped, "word " * 100 + "end."]))).kind == "running"
+    assert read(file("\n".join([*wrapped, "word " * 100 + "end"]))).kind == "lines"
+
+
+# ---- gzip data, pipes, tables, folders
+
+
+@pytest.mark.parametrize(("name", "content"), [("d.txt.gz", "emma\nolivia\n"), ("d.jsonl.gz", '{"text": "emma"}\n{"text": "olivia"}')])
+def test_zipped(file, name, content, blocks):
+    packed = gzip.compress(content.encode())
+    assert read(file(packed, name)).texts == ["emma", "olivia"]
+    if name == "d.txt.gz":
+        assert read(file(packed, "d.txt")).texts == ["emma", "olivia"]  # the content decides
+        assert read(file(packed + gzip.compress(b"ava"), name)).texts == ["emma", "olivia", "ava"]
+
+
+def test_damaged_gzip_data(file):
+    packed = gzip.compress(b"emma\nolivia\n" * 100)
+    for content in (packed[:-9], packed[:20], packed[:-4] + b"abcd", packed[:30] + b"\xff" * 8 + packed[38:], packed + b"more"):
+        refused(file(content, "d.txt.gz"), r"is a damaged gzip file \(.*\): copy or download it again")
+    refused(file("emma", "d.txt.gz"), r"is not gzip data: rename it to .*d.txt if it is plain")
+    refused(file(gzip.compress(b"caf\xe9"), "d.txt.gz"), r"with `gunzip -c \S*d.txt.gz | iconv -f LATIN1 -t UTF-8 > d.utf8.txt`")
+    refused(file(gzip.compress(b""), "d.txt.gz"), "is empty")
+    refused(file(b"", "d.txt.gz"), "is empty")
+
+
+def test_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"emma\nolivia\n",))
+    writer.start()
+    assert read(tmp_path / "pipe").texts == ["emma", "olivia"]
+    writer.join()
+
+
+def test_table(file, blocks):
+    corpus = read(file('label,text\n1,"a, ""b""\n c"\n2,\n3,"d"\n', "d.csv"))
+    assert corpus.texts == ['a, "b"\n c', "d"] and corpus.kind == "lines"
+    assert corpus.ledger.to_json()["read"] == {"rows": 3, "empty texts": 1, "examples": 2, "characters": 10, "bytes": 12}
+    assert any("rows with an empty text were left out" in note for note in corpus.notes)
+    assert read(file("1\tx y\r\n2\tz\r\n", "d.tsv"), columns={"text": 2}).texts == ["x y", "z"]
+    assert read(file(gzip.compress(b"text\nx\n"), "d.csv.gz")).texts == ["x"]
+    refused(file(b"text\ncaf\xe9\n", "d.csv"), r"is not UTF-8 \(byte 0xe9 at offset 8, line 2\)")
+    refused(file("x").with_name("none.parquet"), "does not exist")
+
+
+def test_folder(tmp_path, file, blocks):
+    (tmp_path / "deep").mkdir()
+    file("emma\nolivia\n", "deep/b.txt")
+    file("\ufeffava", "a.txt")
+    file('{"text": "mia\\nzoe"}\n\n', "c.jsonl")
+    file("\n \n", "empty.txt")
+    file(b"\x89PNG\0", "image.png")
+    file("hidden", ".hidden.txt")
+    corpus = read(tmp_path)
+    assert corpus.texts == ["ava", "mia\nzoe", "emma", "olivia"] and corpus.kind == "lines" and corpus.source == str(tmp_path)
+    wanted = {"lines": 5, "blank lines": 1, "examples": 4, "files": 3, "empty files": 1, "empty texts": 0, "characters": 20, "bytes": 24}
+    assert corpus.ledger.to_json()["read"] == wanted
+    said = "\n".join(corpus.notes)
+    assert "1 .png" in said and "byte order mark" in said and "one example a line (4 lines); use --examples running" in said
+    assert read(tmp_path, examples="running").texts == ["ava", "mia\nzoe", "emma\nolivia\n"]
+
+
+def test_folder_of_documents(tmp_path, file):
+    texts = [f"First line {i}\nsecond.\n\nThird.\n" for i in range(3)]
+    for i, text in enumerate(texts):
+        file(text, f"{i}.txt")
+    file("a short list\n", "z.txt")
+    corpus = read(tmp_path)
+    assert corpus.texts == [*texts, "a short list\n"] and corpus.kind == "running"
+    assert "in 4 documents; blank lines between paragraphs" in corpus.notes[0]
+    file(texts[1], "same.txt")
+    assert any("same.txt says the same as" in note and "1.txt" in note for note in read(tmp_path).notes)
+    file(b"caf\xe9", "wrong.txt")
+    with pytest.raises(InputError, match=r"wrong.txt is not UTF-8 \(byte 0xe9 at offset 3"):
+        read(tmp_path)
+
+
+def test_folder_without_text(tmp_path, file):
+    refused(tmp_path, "is empty: give a folder with")
+    file(" ", "a.txt")
+    refused(tmp_path, "holds only empty files")
+
+
 # ---- JSON lines
 
 
-def test_objects(file):
+def test_objects(file, blocks):
     rows = [{"text": "a\nb"}, {"text": " "}, {"text": "ü", "more": 1}]
     corpus = read(file("\n".join(map(json.dumps, rows)) + "\n\n", "d.jsonl"))
     assert corpus.texts == ["a\nb", "ü"] and corpus.kind == "lines" and corpus.bytes() == 7
     assert corpus.ledger.to_json()["read"] == {"lines": 4, "blank lines": 1, "empty texts": 1, "examples": 2, "characters": 4, "bytes": 7}
     assert "1 objects with an empty 'text' were left out" in corpus.notes[1]
-    assert read(file('{"body": "x"}', "d.NDJSON"), column="body").texts == ["x"]
+    assert read(file('{"body": "x"}', "d.NDJSON"), columns={"text": "body"}).texts == ["x"]
     assert read(file('{"text": "x"}', "d.jsonl"), examples="running").kind == "running"
+    assert read(file('{"id": "1", "content": "x"}\n{"content": "y", "id": "2"}', "d.jsonl")).texts == ["x", "y"]
+    assert read(file('{"id": "1", "content": "x"}', "d.jsonl"), columns={"text": 1}).texts == ["1"]
+    refused(file('{"content": "x"}\n{"text": "y", "more": ""}', "d.jsonl"), "line 2 has no field 'content' .its fields: text, more")
 
 
 @pytest.mark.parametrize(
@@ -206,8 +298,8 @@ def test_objects(file):
         ("[1]", r'line 2 holds a list, not an object such as {"text": "…"}'),
         ("null", "line 2 holds null"),
         (
-            '{"title": "a", "body": "b"}',
-            r"line 2 has no field 'text' \(its fields: title, body\): name the one that holds the text with --column",
+            '{"title": "a", "body": "bb"}',
+            r"line 2 has no field 'text' \(its fields: title, body\): name the one that holds the text with --columns text=body",
         ),
         ("{}", r"\(its fields: none\)"),
         ('{"text": 5}', "line 2: the field 'text' is a number, not text"),
@@ -231,6 +323,7 @@ def test_ledger():
     ledger.add("read", "lines", 1_200)
     ledger.add("read", "blank lines")
     ledger.add("read", "examples", 1_199)
+    ledger.add("read", "separator lines", 0)
     ledger.balance("read", "lines", "blank lines", "examples", "never mentioned")
     assert ledger.summary() == ["read: 1,200 lines, 1 blank lines, 1,199 examples"]
     assert ledger.rows()[1] == ("read", "blank lines", 1)
@@ -242,3 +335,7 @@ def test_ledger():
     ledger.add("read", "examples")
     with pytest.raises(RunError, match="'read': 1 blank lines \\+ 1,200 examples make 1,201, not 1,200 lines"):
         ledger.balance("read", "lines", "blank lines", "examples")
+    ledger.add("read", "further lines")
+    ledger.balance("read", ("lines", "further lines"), "blank lines", "examples")
+    with pytest.raises(RunError, match="make 1,200, not 1,200 lines \\+ 1 further lines; please report"):
+        ledger.balance("read", ("lines", "further lines"), "examples")

@@ -1,5 +1,7 @@
 """Splitting: nothing lost, duplicates on one side, and no example moves when others are added."""
 
+import hashlib
+import re
 from collections import Counter
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harken.base.errors import InputError
+from harken.data.blob import Blob
 from harken.data.corpus import Corpus
 from harken.data.split import split
 
@@ -95,4 +98,46 @@ def test_documents():
     assert len(train.texts) == 8 and len(valid.texts) == 2  # one document lies on both sides
     many = [f"document {i}\n" * 20 for i in range(40)]
     train, valid = split(running(*many), 0.2)
-    assert sorted(train.texts + valid.texts) == sorted(many) and valid.texts
+    assert sorted([*train.texts, *valid.texts]) == sorted(many) and valid.texts
+
+
+# ---- the same split as with every text in memory
+
+
+def slow(texts, kind, share):
+    """(train, valid) lists: what `split` does, on str."""
+    share = min(0.1, 1e6 / max(sum(len(t.encode()) for t in texts) + len(texts) * (kind == "lines"), 1)) if share is None else share
+    if kind == "lines" or len(texts) >= 10:
+        hashes = [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") for text in texts]
+        chosen = {value for value in hashes if value % 10_000 < share * 10_000}
+        if len(set(hashes)) < 2:
+            chosen = set()
+        elif not chosen or chosen == set(hashes):
+            chosen = {min(hashes)}
+        sides = [value in chosen for value in hashes]
+        return tuple([text for text, held in zip(texts, sides, strict=True) if held == side] for side in (False, True))
+    total = sum(map(len, texts))
+    held, before = total * share, 0
+    for i, text in enumerate(texts):
+        if before + len(text) > total - held:
+            target, slack = round(total - held) - before, round(held / 2)
+            low, high = max(target - slack, 0), min(target + slack, len(text))
+            places = [m.start() for m in re.compile(r"(?<=\n)|\A").finditer(text, low, high)]
+            places = places or [m.start() for m in re.compile(r"(?<=\s)(?=\S)").finditer(text, low, high)]
+            place = min(places, key=lambda place: abs(place - target)) if places else target
+            train, valid = [t for t in [*texts[:i], text[:place]] if t], [t for t in [text[place:], *texts[i + 1 :]] if t]
+            return (train, valid) if any(map(str.strip, train)) and any(map(str.strip, valid)) else (texts, [])
+        before += len(text)
+    return texts, []
+
+
+long_texts = st.lists(st.text(st.sampled_from("ab é\n日\u3000"), min_size=1, max_size=200), min_size=1, max_size=12)
+
+
+@settings(deadline=None, max_examples=300)
+@given(texts=long_texts, kind=st.sampled_from(["lines", "running"]), share=shares, block=st.sampled_from([5, 64, 1 << 22]))
+def test_like_the_slow_twin(texts, kind, share, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Blob, "BLOCK", block)
+        train, valid = split(Corpus(texts, kind, "x"), share)
+        assert (list(train.texts), list(valid.texts)) == slow(texts, kind, share)

@@ -43,6 +43,9 @@ def options(rng: random.Random) -> DecodeOptions:
         temperature=rng.choice([0, 0.7, 1.3]),
         top_k=rng.choice([0, 5]),
         top_p=rng.choice([1.0, 0.8]),
+        min_p=rng.choice([0.0, 0.1]),
+        repetition_penalty=rng.choice([1.0, 1.0, 1.2]),
+        stop_strings=rng.choice([(), (), ("e",), ("th", "he", "ing")]),
         num_return_sequences=rng.choice([1, 1, 3]),
         seed=rng.randint(0, 1000),
     )

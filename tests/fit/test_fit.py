@@ -19,6 +19,7 @@ import harken
 from harken.base.errors import InputError, RunError
 from harken.fit import fit as fitting
 from harken.fit.state import Progress
+from harken.objectives import causal
 
 SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16}
 
@@ -87,6 +88,17 @@ def test_a_run_stopped_by_a_signal_goes_on_to_the_same_bits(lines, tmp_path, opt
     same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize("kind", ["char", "word", "bpe", "wordpiece", "unigram"])
+def test_every_kind_of_tokenizer_trains_and_its_model_writes(tmp_path, kind):
+    (tmp_path / "text.txt").write_text("The moon is up. The sea is calm tonight,\nand far away a lamp is lit.\n" * 40)
+    size = {} if kind == "char" else {"vocab_size": 400}
+    asked = {**SMALL, "steps": 4, "examples": "lines", "tokenizer": kind, **size}
+    trained = harken.train(str(tmp_path / "text.txt"), out=str(tmp_path / "run"), **asked)
+    found = harken.generate(trained.run, "The sea", max_new_tokens=5)[0]
+    assert found.text.startswith("The sea")
+    assert harken.load(trained.run)[1].kind == kind
+
+
 def killed_and_resumed(lines: Path, tmp_path: Path, kills: int, steps: int) -> None:
     command = [sys.executable, "-c", "import sys; from harken.cli import main; sys.exit(main(sys.argv[1:]))", "train"]
     size = ["--width", "32", "--layers", "2", "--heads", "2", "--batch-size", "16", "--dropout", "0.1", "--save-every", "0.2"]
@@ -126,10 +138,10 @@ def test_a_run_killed_ten_times_ends_in_the_same_bits(lines, tmp_path):
 
 def test_a_loss_that_is_not_a_number_keeps_the_last_good_state(lines, tmp_path, monkeypatch):
     out = tmp_path / "run"
-    measured = fitting.batch_loss
+    measured = causal.batch_loss
 
-    def broken(model, source, rows, pad):
-        loss = measured(model, source, rows, pad)
+    def broken(*args, **options):
+        loss = measured(*args, **options)
         return type(loss)(loss.total * float("nan"), loss.tokens) if fitting_step[0] >= 7 else loss
 
     fitting_step = [0]
@@ -140,7 +152,7 @@ def test_a_loss_that_is_not_a_number_keeps_the_last_good_state(lines, tmp_path, 
         return learn(*args)
 
     monkeypatch.setattr(fitting, "learn", counted)
-    monkeypatch.setattr(fitting, "batch_loss", broken)
+    monkeypatch.setattr(causal, "batch_loss", broken)
     with pytest.raises(RunError, match=r"not a number any more at step 7.*--learning-rate"):
         harken.train(str(lines), out=str(out), steps=20, save_every=0, **SMALL)
     state = load_file(out / "state" / "last.safetensors")

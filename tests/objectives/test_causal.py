@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import models, pre_tokenizers, processors
 
 from harken.base.errors import InputError
 from harken.data.batches import Batches, Spans, in_order
+from harken.data.blob import Blob
 from harken.data.corpus import Corpus
 from harken.data.ledger import Ledger
 from harken.families.gpt2 import GPT2Config
@@ -20,7 +23,8 @@ from harken.fit.fit import learn
 from harken.fit.options import TrainOptions
 from harken.fit.plan import choose_plan
 from harken.objectives.causal import batch_loss, spans
-from harken.text.train import train_characters
+from harken.text.tokenizer import Tokenizer
+from harken.text.train import train_bpe, train_characters
 
 TOKENIZER = train_characters(["abcdefgh"])
 TEXTS = st.lists(st.text("abcdefgh", min_size=1, max_size=40), min_size=1, max_size=12)
@@ -34,7 +38,7 @@ def targets_of(found: Spans, rows: list[np.ndarray]) -> list[int]:
 @given(TEXTS, st.integers(2, 16), st.sampled_from(["lines", "running"]), st.integers(1, 5), st.integers(0, 3))
 def test_every_token_is_predicted_exactly_once_an_epoch(texts, context, kind, size, epoch):
     ledger = Ledger()
-    found = spans(Corpus(texts, kind, "x"), TOKENIZER, context, ledger)
+    found = spans(Corpus(texts, kind, "x"), TOKENIZER, context, ledger, overflow="window")
     wanted = sorted(i for text in texts for i in [*TOKENIZER.encode(text, special=False), TOKENIZER.eos_id])
     assert targets_of(found, in_order(found, size)) == wanted
     assert targets_of(found, Batches(found, size, seed=1).order(epoch)) == wanted
@@ -44,7 +48,7 @@ def test_every_token_is_predicted_exactly_once_an_epoch(texts, context, kind, si
 
 @given(TEXTS, st.sampled_from(["lines", "running"]))
 def test_inputs_are_what_stands_before_the_targets(texts, kind):
-    found = spans(Corpus(texts, kind, "x"), TOKENIZER, 8, Ledger())
+    found = spans(Corpus(texts, kind, "x"), TOKENIZER, 8, Ledger(), overflow="window")
     for batch in in_order(found, 3):
         inputs, targets, lengths = found.take(batch, TOKENIZER.pad_id)
         for row in range(len(batch)):
@@ -57,7 +61,7 @@ def test_inputs_are_what_stands_before_the_targets(texts, kind):
 
 
 def test_order_is_a_function_of_seed_and_epoch():
-    found = spans(Corpus(["abc" * n for n in range(1, 30)], "lines", "x"), TOKENIZER, 16, Ledger())
+    found = spans(Corpus(["abc" * n for n in range(1, 30)], "lines", "x"), TOKENIZER, 16, Ledger(), overflow="window")
     first, again = Batches(found, 4, seed=3), Batches(found, 4, seed=3)
     seen = [first.next() for _ in range(60)]
     again.position = first.position
@@ -112,6 +116,103 @@ def test_any_split_into_micro_batches_gives_the_same_gradient(family):
     for parts in (2, 8, 16):
         for whole, split in zip(gradients[1], gradients[parts], strict=True):
             assert (whole - split).norm() <= 1e-5 * whole.norm() + 1e-9
+
+
+# ---- examples longer than the context, and the ledger
+
+
+LONG = Corpus(["ab" * n for n in (1, 2, 5, 9, 9)], "lines", "long.txt")
+
+
+def test_longer_examples_are_counted_before_anything_is_lost():
+    with pytest.raises(InputError, match="2 of 5 examples are longer than the context of 16 tokens"):
+        spans(LONG, TOKENIZER, 16, Ledger())
+    wanted = (
+        r"^long.txt: 3 of 5 examples are longer than the context of 8 tokens \(the longest has 19\): "
+        r"give --context 19, or --overflow window, truncate or drop$"
+    )
+    with pytest.raises(InputError, match=wanted):
+        spans(LONG, TOKENIZER, 8, Ledger())
+    assert spans(LONG, TOKENIZER, 19, Ledger()).longest == 19
+    assert spans(Corpus(LONG.texts, "running", "long.txt"), TOKENIZER, 8, Ledger()).targets == 57
+
+
+@pytest.mark.parametrize(
+    ("overflow", "lengths", "counted"),
+    [
+        ("window", [3, 5, 11, 19, 19], {"texts cut into windows": 3, "texts used": 5, "targets": 57}),
+        ("truncate", [3, 5, 8, 8, 8], {"texts truncated": 3, "tokens truncated": 25, "texts used": 5, "targets": 32}),
+        ("drop", [3, 5], {"texts dropped": 3, "tokens dropped": 49, "texts used": 2, "targets": 8}),
+    ],
+)
+def test_overflow(overflow, lengths, counted):
+    ledger = Ledger()
+    found = spans(LONG, TOKENIZER, 8, ledger, overflow=overflow, stage="valid tokens")
+    assert (found.spans[:, 1] - found.spans[:, 0]).tolist() == lengths
+    assert ledger.to_json() == {"valid tokens": {"texts": 5, "tokens": 52, "ends": 5, "unknown": 0, **counted}}
+    whole = spans(LONG, TOKENIZER, 19, Ledger())
+    starts = {begin: whole.ids[begin:end].tolist() for begin, end in whole.spans}
+    assert all(found.ids[begin:end].tolist() == starts[begin][: end - begin] for begin, end in found.spans)
+
+
+def test_nothing_left_is_an_error():
+    with pytest.raises(InputError, match="every example is longer than the context of 2 tokens"):
+        spans(LONG, TOKENIZER, 2, Ledger(), overflow="drop")
+
+
+def bare():
+    """A tokenizer without special tokens around a text."""
+    inner = tokenizers.Tokenizer(models.WordLevel({"?": 0, "a": 1, "b": 2}, unk_token="?"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return Tokenizer(inner, {"unk": "?"})
+
+
+def test_without_special_tokens_the_first_token_is_only_read():
+    ledger = Ledger()
+    found = spans(Corpus(["a b a", "b", "a x"], "lines", "x"), bare(), 8, ledger)
+    assert [found.ids[begin - 1 : end].tolist() for begin, end in found.spans] == [[1, 2, 1], [1, 0]] and found.lead is None
+    wanted = {"texts": 3, "tokens": 6, "ends": 0, "unknown": 1, "only read": 3, "texts too short": 1}
+    assert ledger.to_json()["tokens"] == {**wanted, "texts cut into windows": 0, "texts used": 2, "targets": 3}
+    with pytest.raises(InputError, match="no token to predict; each text needs at least two"):
+        spans(Corpus(["a", "b"], "lines", "x"), bare(), 8, Ledger())
+
+
+def test_an_end_that_also_stands_for_the_unknown_is_not_counted_as_unknown():
+    inner = tokenizers.Tokenizer(models.WordLevel({"?": 0, "a": 1}, unk_token="?"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    inner.post_processor = processors.TemplateProcessing(single="? $A", special_tokens=[("?", 0)])
+    tokenizer = Tokenizer(inner, {"unk": "?", "eos": "?", "bos": "?"})
+    for kind in ("lines", "running"):
+        ledger = Ledger()
+        found = spans(Corpus(["a a", "a x", "a"], kind, "x"), tokenizer, 8, ledger)
+        assert ledger.get("tokens", "unknown") == 1 and found.targets == 8
+
+
+def test_ids_take_two_bytes_where_they_can():
+    assert spans(LONG, TOKENIZER, 99, Ledger()).ids.dtype == np.uint16
+    inner = tokenizers.Tokenizer(models.WordLevel({str(i): i for i in range(70_000)}, unk_token="0"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    found = spans(Corpus(["69999 1", "2 3"], "lines", "x"), Tokenizer(inner), 99, Ledger())
+    assert found.ids.dtype == np.int32 and found.ids.tolist() == [69_999, 1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["lines", "running"])
+def test_token_shards_in_files_are_the_same(kind, monkeypatch):
+    corpus = Corpus(["abc def\n" * n for n in range(1, 200)], kind, "x")
+    tokenizer = train_bpe(["abc def\n"], 270)
+    found = spans(corpus, tokenizer, 64, Ledger(), overflow="window")
+    monkeypatch.setattr(Blob, "HELD", 100)
+    shards = spans(corpus, tokenizer, 64, Ledger(), overflow="window")
+    assert (shards.ids == found.ids).all() and (shards.spans == found.spans).all() and not shards.ids.flags.writeable
+    whole = [[*tokenizer.encode(text, special=False), tokenizer.eos_id] for text in corpus.texts]
+    assert [shards.ids[begin:end].tolist() for begin, end in shards.spans] == whole
+
+
+def test_a_long_document_is_read_in_pieces():
+    text = "abc def " * 400_000
+    found = spans(Corpus([text, "abc"], "running", "x"), TOKENIZER, 64, Ledger())
+    assert found.targets == len(text) + 1 + 4 and len(found.spans) == 2
+    assert (found.ids[: len(text)] == TOKENIZER.encode_array(text)).all()
 
 
 def test_learning_on_nothing_is_an_error():

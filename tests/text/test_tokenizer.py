@@ -14,10 +14,9 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from harken.base.errors import InputError
 from harken.text import pieces as pieces_module
-from harken.text import tokenizer as tokenizer_module
 from harken.text.pieces import pieces, without_long_runs
 from harken.text.tokenizer import Tokenizer
-from harken.text.train import choose_kind, train_bpe, train_characters
+from harken.text.train import choose_kind, train_bpe, train_characters, train_unigram, train_words
 
 CORPUS = [
     "To be, or not to be:\r\nthat is the question.\n\n  'Tis nobler",
@@ -95,18 +94,29 @@ def test_unknown_characters(char):
     assert char.decode(ids, skip_special=False) == "<unk> be <unk>"
 
 
-@pytest.mark.parametrize("make", [lambda: train_characters(CORPUS), lambda: train_bpe(CORPUS, 320), wordpiece])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: train_characters(CORPUS),
+        lambda: train_bpe(CORPUS, 320),
+        lambda: train_words(CORPUS),
+        lambda: train_unigram(CORPUS),
+        wordpiece,
+    ],
+)
 def test_long_texts_go_in_pieces(monkeypatch, make):
     """The same ids in pieces of 200 characters as at once."""
     tokenizer = make()
-    monkeypatch.setattr(tokenizer_module, "PIECE", 200)
-    monkeypatch.setattr(tokenizer_module, "_SLICE_CHARACTERS", 500)
-    monkeypatch.setattr(tokenizer_module, "_SLICE_TEXTS", 3)
-    monkeypatch.setattr(pieces_module.pieces, "__defaults__", (200,))
+    monkeypatch.setattr(pieces_module, "PIECE", 200)
+    monkeypatch.setattr(pieces_module, "_SLICE_CHARACTERS", 500)
+    monkeypatch.setattr(pieces_module, "_SLICE_TEXTS", 3)
+    for cut in (pieces_module.pieces, pieces_module.line_pieces):
+        monkeypatch.setattr(cut, "__defaults__", (200,))
     text = "the dogs, don't ab.\n  undogs a  b!\n" * 40
+    assert len(list(tokenizer.cut(text))) > 5
     whole = tokenizer.encode(text, special=False)
     assert tokenizer.encode_array(text).tolist() == whole
-    texts = ["", "a b", text, "the", "the " * 51, *["dog"] * 7, text[:199]]
+    texts = ["", "a b", text, "the", "the " * 51, *["dog"] * 7, text[:199], text.replace("\n", " ")]
     assert [a.tolist() for a in tokenizer.encode_many(texts)] == [tokenizer.encode(t, special=False) for t in texts]
     assert tokenizer.encode_array("").shape == (0,) and tokenizer.encode_array("").dtype == np.int32
     assert tokenizer.encode_many([]) == []
@@ -146,7 +156,7 @@ def test_vocabularies(char, bpe):
     assert alphabet == sorted(set(alphabet)) == sorted({c for text in CORPUS + MARKS for c in text})
     assert bpe.unknown([0, 1]) == 0
     assert char.prefix == bpe.prefix == [1] and char.suffix == bpe.suffix == []
-    assert wordpiece().prefix == [2] and wordpiece().suffix == [3] and wordpiece().kind == "other"
+    assert wordpiece().prefix == [2] and wordpiece().suffix == [3] and wordpiece().kind == "wordpiece"
 
 
 def test_tokens_read_well(bpe):
@@ -236,7 +246,8 @@ def test_foreign_files(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"unk_token": "[UNK]", "eos_token": None, "do_lower_case": True}))
     tokenizer = Tokenizer.load(tmp_path)
     assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.eos_id) == (0, 1, None)
-    assert tokenizer.extra == {"mask_token": "[MASK]", "do_lower_case": True}
+    assert tokenizer.extra == {"do_lower_case": True} and tokenizer.names == {"pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}
+    assert tokenizer.mask_id is None, "its vocabulary has no such token"
     assert len(tokenizer.encode("the dog the dog")) == 6
     tokenizer.save(tmp_path / "copy")
     written = json.loads((tmp_path / "copy/tokenizer.json").read_text("utf-8"))

@@ -1,0 +1,205 @@
+"""Pairs of texts, a source and a target: read from a table, from objects or from two aligned files, split and tokenised together.
+
+B rows · S source tokens · L target tokens
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import InputError
+from .batches import Spans
+from .columns import Columns
+from .corpus import Corpus
+from .ledger import Ledger
+from .raw import decode, load, missing, stream, suffix
+from .read import OBJECTS, _object, _string
+from .split import held_out
+from .tables import table, table_kind
+from .texts import TextsBuilder
+from .tokens import Overflow
+
+SIDES = ("source", "target")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Two corpora of as many examples: the n-th target belongs to the n-th source. The ledger and the notes are the source's."""
+
+    source: Corpus
+    target: Corpus
+
+    def __len__(self) -> int:
+        return len(self.source.texts)
+
+    def bytes(self) -> int:
+        """UTF-8 bytes of the targets, one line end each: what is predicted."""
+        return self.target.bytes()
+
+
+def read_pairs(path: str | os.PathLike[str], columns: Columns | None = None, *, target: str | os.PathLike[str] | None = None) -> Pairs:
+    """Read a table (.csv .tsv .parquet) or objects (.jsonl) with the columns `source` and `target`; or, with `target`, two text files
+    whose n-th lines belong together. `columns` says which columns they are: {"source": "en", "target": "de"}.
+
+    Pairs of which a side is empty are left out and counted. InputError, with file and line, when there is nothing that can be read.
+    """
+    name, columns = os.fspath(path), columns or Columns()
+    ledger, notes = Ledger(), []
+    if target is not None:
+        found = _aligned(name, os.fspath(target), notes)
+    elif table_kind(name) is not None:
+        found = _rows(name, columns, ledger, notes)
+    elif suffix(name) in OBJECTS:
+        found = _fields(name, columns, notes)
+    else:
+        raise InputError(f"{name} holds no pairs: give a .csv, .tsv, .parquet or .jsonl file, or two text files with --source and --target")
+    builders = TextsBuilder(name), TextsBuilder(name if target is None else os.fspath(target))
+    total = 0
+    for pair in found:
+        total += 1
+        if all(text and not text.isspace() for text in pair):
+            for builder, text in zip(builders, pair, strict=True):
+                builder.add(text)
+    one, two = (builder.texts() for builder in builders)
+    for what, n in (("pairs", total), ("pairs with an empty side", total - len(one)), ("examples", len(one))):
+        ledger.add("read", what, n)
+    ledger.balance("read", "pairs", "pairs with an empty side", "examples")
+    if not one:
+        raise InputError(f"{name} holds no pairs: no row has text in both source and target")
+    if total > len(one):
+        notes.append(f"{name}: {total - len(one):,} pairs with an empty side were left out")
+    notes.insert(0, f"{name}: {len(one):,} pairs of source and target")
+    return Pairs(Corpus(one, "lines", name, ledger, notes), Corpus(two, "lines", builders[1].name))
+
+
+def split_pairs(pairs: Pairs, share: float | None = None) -> tuple[Pairs, Pairs]:
+    """(train, valid) by a hash of the source, so that no source stands on both sides; the shares as in `split`."""
+    chosen = held_out(pairs.source.texts, share)
+    ledger = pairs.source.ledger.copy()
+    for what, n in (("texts", len(chosen)), ("train texts", int((~chosen).sum())), ("valid texts", int(chosen.sum()))):
+        ledger.add("split", what, n)
+    ledger.balance("split", "texts", "train texts", "valid texts")
+
+    def side(kept: np.ndarray) -> Pairs:
+        one, two = (replace(each, texts=each.texts.select(kept), ledger=ledger, notes=[]) for each in (pairs.source, pairs.target))
+        return Pairs(one, two)
+
+    return side(~chosen), side(chosen)
+
+
+@dataclass(frozen=True)
+class PairSpans:
+    """Token ids of many pairs. A row is (4,): where its targets begin and end, and where its source does."""
+
+    source: Spans
+    target: Spans
+
+    @property
+    def targets(self) -> int:
+        """Tokens to predict in one epoch."""
+        return self.target.targets
+
+    @property
+    def context(self) -> int:
+        """Tokens a target may have."""
+        return self.target.context
+
+    @property
+    def longest(self) -> int:
+        """Tokens to predict in the longest target."""
+        return self.target.longest
+
+    @property
+    def spans(self) -> np.ndarray:
+        """(n, 4) every pair."""
+        return np.concatenate([self.target.spans, self.source.spans], 1)
+
+    def rows(self, rng: np.random.Generator | None = None) -> np.ndarray:
+        """(n, 4) every pair: pairs are never cut."""
+        return self.spans
+
+    def take(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """rows (B, 4) -> sources (B, S) and their lengths (B,), inputs (B, L) filled with `pad`, targets (B, L) filled with -100."""
+        lengths = rows[:, 3] - rows[:, 2]
+        sources = np.full((len(rows), int(lengths.max())), pad, np.int64)
+        for i, (begin, end) in enumerate(rows[:, 2:]):
+            sources[i, : end - begin] = self.source.ids[begin:end]
+        inputs, targets, _ = self.target.take(rows[:, :2], pad)
+        return sources, lengths, inputs, targets
+
+
+def fitted_pairs(found: PairSpans, context: int, ledger: Ledger, name: str, *, overflow: Overflow | None, stage: str) -> PairSpans:
+    """The same pairs for a model that reads `context` tokens on either side. Longer ones keep their beginnings ("truncate") or are left
+    out ("drop"), counted under the ledger's `stage`; None makes them an InputError that counts them. A pair cannot be read in windows."""
+    if overflow == "window":
+        raise InputError("--overflow window is for running text: a source and its target belong together; truncate or drop them")
+    sizes = np.stack([side.spans[:, 1] - side.spans[:, 0] for side in (found.source, found.target)], 1)
+    long = sizes.max(1) > context
+    count, longest = int(long.sum()), int(sizes.max())
+    if count and overflow is None:
+        raise InputError(
+            f"{name}: {count:,} of {len(long):,} pairs are longer than the context of {context:,} tokens (the longest side has "
+            f"{longest:,}): give --context {longest}, or --overflow truncate or drop"
+        )
+    sides = []
+    for side in (found.source, found.target):
+        kept = side.spans[~long] if overflow == "drop" else side.spans
+        kept = np.stack([kept[:, 0], np.minimum(kept[:, 1], kept[:, 0] + context)], 1)
+        sides.append(replace(side, spans=kept, context=context))
+    if not len(sides[0].spans):
+        raise InputError(f"{name}: every pair is longer than the context of {context:,} tokens: give a larger --context")
+    if count:
+        past = "truncated" if overflow == "truncate" else "dropped"
+        ledger.add(stage, f"pairs {past}", count)
+        for which, before, after in zip(SIDES, (found.source, found.target), sides, strict=True):
+            ledger.add(stage, f"{which} tokens {past}", before.targets - after.targets)
+    ledger.add(stage, "pairs used", len(sides[0].spans))
+    for which, side in zip(SIDES, sides, strict=True):
+        ledger.add(stage, f"{which} tokens used", side.targets)
+    return PairSpans(*sides)
+
+
+def _aligned(source: str, target: str, notes: list[str]) -> Iterator[tuple[str, str]]:
+    sides = []
+    for name in (source, target):
+        text, found = decode(load(name))
+        notes += found
+        sides.append(stream(text))
+    for number, (one, two) in enumerate(zip_longest(*sides)):
+        if one is None or two is None:
+            longer, shorter = (source, target) if two is None else (target, source)
+            raise InputError(f"{longer} has more than the {number:,} lines of {shorter}: the n-th lines of both must belong together")
+        yield one.rstrip("\n"), two.rstrip("\n")
+
+
+def _rows(name: str, columns: Columns, ledger: Ledger, notes: list[str]) -> Iterator[tuple[str, str]]:
+    if table_kind(name) == "parquet":
+        if not Path(name).exists():
+            raise missing(Path(name))
+        rows = None
+    else:
+        text, found = decode(load(name))
+        notes += found
+        rows = stream(text)
+    for row in table(name, rows, columns, SIDES, ledger=ledger, notes=notes):
+        yield row.values["source"] or "", row.values["target"] or ""
+
+
+def _fields(name: str, columns: Columns, notes: list[str]) -> Iterator[tuple[str, str]]:
+    text, found = decode(load(name))
+    notes += found
+    for number, line in enumerate(stream(text), 1):
+        if line.isspace():
+            continue
+        where = f"{name} line {number:,}"
+        row = _object(line, where, "source")
+        keys = list(row)
+        places = columns.resolve(keys, SIDES, where, word="field")
+        one, two = (_string(row[keys[places[side]]], keys[places[side]], where) for side in SIDES)
+        yield one, two

@@ -1,0 +1,48 @@
+"""Sequence to sequence: predict every token of the target from the source and from the tokens before it.
+
+    loss = - Σ_t log p(y_t | y_<t, x)      Sutskever et al. 2014, https://arxiv.org/abs/1409.3215
+
+A pair is read as  source <eos>  and  <start> target, and is predicted whole, its end included; what the target starts with is the
+family's own. With label smoothing ε a target counts 1 - ε and every token ε / V, https://arxiv.org/abs/1512.00567 section 7.
+B rows · L tokens · V vocabulary
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..base.errors import InputError
+from ..data.ledger import Ledger
+from ..data.pairs import Pairs, PairSpans
+from ..data.tokens import tokenised
+from ..nn.mask import Mask
+from ..nn.models import Model
+from ..text.tokenizer import Tokenizer
+from .causal import Loss
+
+
+def tokenised_pairs(pairs: Pairs, tokenizer: Tokenizer, ledger: Ledger, stage: str = "tokens") -> PairSpans:
+    """Tokenise pairs; the ledger's stages "STAGE" and "source STAGE" tell what became of every text and token."""
+    source = tokenised(pairs.source, tokenizer, ledger, f"source {stage}", role="source")
+    return PairSpans(source, tokenised(pairs.target, tokenizer, ledger, stage, role="target"))
+
+
+def batch_loss(model: Model, source: PairSpans, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:
+    """The summed loss of some rows (B, 4). InputError when no target is left."""
+    if not (rows[:, 1] > rows[:, 0]).any():
+        raise InputError("a batch has no token to predict; check the data for targets that are empty after tokenising")
+    sources, lengths, inputs, targets = (torch.from_numpy(a) for a in source.take(rows, pad))
+    device = model.device
+    real = targets != -100  # (B, L)
+    logits = model(sources.to(device), inputs.to(device), Mask(lengths=lengths))  # (B, L, V)
+    wanted = targets[real].to(device)
+    total = F.cross_entropy(logits[real.to(device)].float(), wanted, reduction="sum", label_smoothing=smoothing)
+    return Loss(total, int(real.sum()))
+
+
+def nats(model: Model, source: PairSpans, rows: np.ndarray, pad: int) -> tuple[float, int]:
+    """(summed negative log-probability of the targets of some rows (B, 4), how many they are)."""
+    loss = batch_loss(model, source, rows, pad)
+    return loss.total.item(), loss.tokens
