@@ -1,7 +1,8 @@
 """One loop over the model protocol: read the prompts, then a token a step for every unfinished row.
 
 An answer does not depend on the other prompts of the batch: prompts of different length share it without gaps, sums run in
-a fixed order, and chance is keyed by the prompt.   A unfinished rows · V vocabulary
+a fixed order, and chance is keyed by the prompt. The prompt of a model that reads a source is its source; what is written then
+begins with a token of its own, and is the whole text.   A unfinished rows · V vocabulary
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ DEFAULT_NEW_TOKENS = 256
 class Row:
     """One sequence under way."""
 
-    prompt: list[int]
+    prompt: list[int]  # what the text begins with
     sample: int
     limit: int  # new tokens at most
     chance: Chance
     ids: list[int]
     logprobs: list[float]
+    source: list[int] | None = None  # what is read before it is written
     watch: Watch | None = None  # where its text is wanted as it grows, or stop strings may end it
     finish: str | None = None
 
@@ -70,22 +72,27 @@ def stream(model: Model, tokenizer: Tokenizer, prompt: str, options: DecodeOptio
 
 
 def next_distribution(model: Model, tokenizer: Tokenizer, text: str) -> torch.Tensor:
-    """(V,) natural log-probabilities of the token that follows `text`."""
+    """(V,) natural log-probabilities of the token that follows `text`, or with which what is written about it begins."""
     model.pack()
     with torch.no_grad():
-        ids = torch.tensor([encode_prompt(model, tokenizer, text)], device=model.device)
-        return model(ids, last=True)[0].float().log_softmax(-1)
+        rows = start_rows(model, [encode_prompt(model, tokenizer, text)], DecodeOptions(max_new_tokens=1))
+        return read_prompts(model, rows, 1)[1][0].float().log_softmax(-1)
 
 
 def encode_prompt(model: Model, tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """The ids a prompt begins with, the template's special tokens included. InputError when it is empty or fills the context."""
+    """The ids a prompt begins with, the template's special tokens included; of a source all of them, its end too, as it was learned from.
+    InputError when it is empty or fills the context."""
+    reads = model.reads == "source"
     ids = tokenizer.prefix + tokenizer.encode(prompt, special=False)  # what the template puts behind a text would end it
+    if reads:
+        ids += tokenizer.suffix or ([] if tokenizer.eos_id is None else [tokenizer.eos_id])
     if not ids:
         raise InputError("the prompt is empty and this tokenizer has no token to begin with: give at least one character")
-    if len(ids) >= model.context:
+    over = len(ids) - model.context + (0 if reads else 1)
+    if over > 0:
+        left = "" if reads else " and one must be left to write"
         raise InputError(
-            f"the prompt has {len(ids):,} tokens, but this model reads at most {model.context:,} and one must be left to write: "
-            f"shorten it by {len(ids) - model.context + 1:,} tokens"
+            f"the prompt has {len(ids):,} tokens, but this model reads at most {model.context:,}{left}: shorten it by {over:,} tokens"
         )
     return ids
 
@@ -104,11 +111,22 @@ def silent_ids(tokenizer: Tokenizer) -> list[int]:
 
 def start_rows(model: Model, prompts: Sequence[list[int]], options: DecodeOptions) -> list[Row]:
     """One row for every sample of every prompt."""
-    return [
-        Row(ids, n, min(options.max_new_tokens or DEFAULT_NEW_TOKENS, model.context - len(ids)), Chance(options.seed, ids, n), [], [])
-        for ids in prompts
-        for n in range(options.num_return_sequences)
-    ]
+    first = first_ids(model) if model.reads == "source" else None
+
+    def row(ids: list[int], sample: int) -> Row:
+        begun = ids if first is None else first
+        limit = min(options.max_new_tokens or DEFAULT_NEW_TOKENS, model.context - len(begun))
+        return Row(begun, sample, limit, Chance(options.seed, ids, sample), [], [], None if first is None else ids)
+
+    return [row(ids, n) for ids in prompts for n in range(options.num_return_sequences)]
+
+
+def first_ids(model: Model) -> list[int]:
+    """What all that a model with a source writes begins with."""
+    start, forced = model.config.decoder_start_token_id, model.config.forced_bos_token_id
+    if start is None:
+        raise InputError("config.json has no decoder_start_token_id, so what a target starts with is not known: put it there")
+    return [start] if forced is None else [start, forced]
 
 
 def decode(
@@ -146,27 +164,35 @@ def decode(
 
 def read_prompts(model: Model, rows: list[Row], samples: int):
     """Read each prompt once; (cache, logits (A, V) of the first new token) with a row for every sample."""
-    prompts = [row.prompt for row in rows[::samples]]
-    lengths = torch.tensor([len(p) for p in prompts])
-    longest = int(lengths.max())
-    ids = torch.zeros(len(prompts), longest, dtype=torch.int64)
-    for i, prompt in enumerate(prompts):
-        ids[i, : len(prompt)] = torch.tensor(prompt)
-    room = max(len(row.prompt) + row.limit for row in rows)
-    cache = model.begin(len(prompts), room)
-    logits = model(ids.to(model.device), Mask(lengths=lengths), cache=cache, last=True)
+    each, room = rows[::samples], max(len(row.prompt) + row.limit for row in rows)
+    sources = [row.source for row in each if row.source is not None]
+    source, mask = padded(sources, model.device) if sources else (None, None)
+    cache = model.begin(len(each), room, source, mask)
+    ids, mask = padded([row.prompt for row in each], model.device)
+    logits = model(ids, mask, cache=cache, last=True)
     if samples > 1:
-        repeat = torch.arange(len(prompts)).repeat_interleave(samples)
+        repeat = torch.arange(len(each)).repeat_interleave(samples)
         cache.select(repeat)
         logits = logits[repeat.to(logits.device)]
     return cache, logits
 
 
+def padded(texts: Sequence[list[int]], device: torch.device) -> tuple[torch.Tensor, Mask]:
+    """Ids as rows (B, L), and their lengths."""
+    lengths = torch.tensor([len(ids) for ids in texts])
+    rows = torch.zeros(len(texts), int(lengths.max()), dtype=torch.int64)
+    for i, ids in enumerate(texts):
+        rows[i, : len(ids)] = torch.tensor(ids)
+    return rows.to(device), Mask(lengths=lengths)
+
+
 def finished(tokenizer: Tokenizer, row: Row, prompt: str) -> Generated:
-    """A filled row as a result. The prompt stands in the text as it was given, also where the tokenizer cannot spell it."""
+    """A filled row as a result. The prompt stands in the text as it was given, also where the tokenizer cannot spell it; a source does
+    not."""
+    given = prompt if row.source is None else ""
     if row.watch is not None:
         row.watch.flush()
-        return Generated(prompt + row.watch.text, tuple(row.ids), tuple(row.logprobs), row.finish or "length", prompt, row.sample)
+        return Generated(given + row.watch.text, tuple(row.ids), tuple(row.logprobs), row.finish or "length", prompt, row.sample)
     before, whole = tokenizer.decode(row.prompt), tokenizer.decode(row.prompt + row.ids)
     new = whole[len(before) :] if whole.startswith(before) else tokenizer.decode(row.ids)
-    return Generated(prompt + new, tuple(row.ids), tuple(row.logprobs), row.finish or "length", prompt, row.sample)
+    return Generated(given + new, tuple(row.ids), tuple(row.logprobs), row.finish or "length", prompt, row.sample)

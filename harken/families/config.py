@@ -109,6 +109,30 @@ class Config:
             raise InputError(f"config.json: problem_type must be one of {', '.join(PROBLEMS)}, not {self.problem_type!r}")
 
 
+@dataclass(kw_only=True)
+class SourceConfig(Config):
+    """What families that read a source have in common. `decoder_start_token_id`: what a target starts with · `forced_bos_token_id`: what
+    stands behind it in all that is written, such as a language; None: nothing."""
+
+    reads: ClassVar[str] = "source"
+
+    decoder_start_token_id: int | None = None
+    forced_bos_token_id: int | None = None
+    is_encoder_decoder: bool = True
+
+    def check(self) -> None:
+        """Refuse sizes that cannot be built; a target starts as a text does, unless config.json says otherwise."""
+        super().check()
+        if self.decoder_start_token_id is None:
+            known = (self.bos_token_id, self.pad_token_id, self.eos_token_id)
+            self.decoder_start_token_id = next((each for each in known if isinstance(each, int)), 0)
+
+    def write(self) -> dict[str, Any]:
+        """config.json's object; what a target starts with is always said."""
+        self.check()
+        return super().write()
+
+
 def must_divide(what: str, whole: int, by: str, part: int) -> None:
     """InputError unless `part` divides `whole`."""
     if whole % part:

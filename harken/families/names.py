@@ -32,6 +32,12 @@ class Transposed(str):
     __slots__ = ()
 
 
+class Bare(str):
+    """Theirs has this very name, with no weight or bias behind it."""
+
+    __slots__ = ()
+
+
 Rule = str | Cat
 
 
@@ -64,6 +70,8 @@ def resolve(name: str, table: dict[str, Rule]) -> tuple[list[str], bool]:
         match = re.fullmatch(re.escape(ours).replace(r"\*", r"(\d+)"), module)
         if match:
             layer = match[1] if match.groups() else ""
+            if isinstance(theirs, Bare):
+                return [str(theirs)], False
             names = theirs if isinstance(theirs, Cat) else (theirs,)
             return [f"{n.replace('*', layer)}.{leaf}" for n in names], isinstance(theirs, Transposed)
     raise KeyError(f"no rule names {name}")

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from ..base.errors import InputError, did_you_mean
-from ..nn.block import Block
 from ..nn.linear import Linear
 from ..nn.models import Model
+from ..nn.stack import Stack
 from .config import Config
 
 FAMILIES = {
@@ -34,6 +34,11 @@ FAMILIES = {
     "roberta": "harken.families.roberta",
     "distilbert": "harken.families.distilbert",
     "albert": "harken.families.albert",
+    "seq2seq": "harken.families.seq2seq",
+    "transformer": "harken.families.transformer",
+    "t5": "harken.families.t5",
+    "bart": "harken.families.bart",
+    "marian": "harken.families.marian",
     "ngram": "harken.families.ngram",
     "mixture": "harken.families.mixture",
 }
@@ -83,10 +88,14 @@ def build(config: Config, task: str | None = None, *, seed: int | None = None) -
 
 def initialise(model: Model, std: float) -> None:
     """Normal(0, std) matrices, zero biases; in pre-norm blocks, whose sum grows from layer to layer, what writes to it is divided by
-    √(2 · layers), as GPT-2 has it."""
-    growing = [part for part in model.modules() if isinstance(part, Block) and part.order == "pre"]
-    adding = {part for block in growing for part in (getattr(block.attn, "out", None), block.mlp.down)}
+    √(2 · layers), as GPT-2 has it, or √(3 · layers) where each also looks at a source."""
+    share = {}  # of what writes to a sum: how many do
+    for stack in (part for part in model.modules() if isinstance(part, Stack)):
+        parts = [
+            part for block in stack.blocks if block.order == "pre" for part in (block.attn, block.cross, block.mlp) if part is not None
+        ]
+        share |= {getattr(part, "out", getattr(part, "down", None)): len(parts) for part in parts}
     for part in model.modules():
         if isinstance(part, Linear | nn.Embedding):
-            nn.init.normal_(part.weight, 0.0, std / (2 * len(growing)) ** 0.5 if part in adding else std)
+            nn.init.normal_(part.weight, 0.0, std / share.get(part, 1) ** 0.5)
     model.initialise()

@@ -16,6 +16,7 @@ JUDGE = {
 WRITE = {**CONTINUE, **JUDGE, "double-heads": "DoubleHeadsModel", "value": "ForValue"}
 FILL = {"masked-language-modeling": "ForMaskedLM", **JUDGE}
 PRETRAIN = {**FILL, "pretraining": "ForPreTraining"}
+TRANSLATE = {"text2text": "ForConditionalGeneration"}
 
 MODELS: dict[str, tuple[str, dict[str, str]]] = {
     "ngram": ("Ngram", CONTINUE),
@@ -36,6 +37,11 @@ MODELS: dict[str, tuple[str, dict[str, str]]] = {
     "roberta": ("Roberta", FILL),
     "distilbert": ("DistilBert", FILL),
     "albert": ("Albert", PRETRAIN),
+    "seq2seq": ("Seq2Seq", TRANSLATE),
+    "transformer": ("Transformer", TRANSLATE),
+    "t5": ("T5", TRANSLATE),
+    "bart": ("Bart", TRANSLATE),
+    "marian": ("Marian", {"text2text": "MTModel"}),
 }
 """model_type -> (how its classes begin, task -> how they end); the first task is the one it learned its language by."""
 

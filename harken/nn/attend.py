@@ -1,6 +1,6 @@
 """Scaled dot-product attention: one question, several kernels.   https://arxiv.org/abs/1706.03762
 
-    attend(q, k, v, look) = softmax(q kᵀ · scale, over the keys each query may see) v
+    attend(q, k, v, look) = softmax(q kᵀ · scale + bias, over the keys each query may see) v
 
 B batch · L queries · M keys · N heads · G key/value heads · K head width
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +17,9 @@ from torch import Tensor
 from .kernels.attention import attention
 from .kernels.exact import use_threads
 from .mask import Mask, dense
+
+NONE = np.zeros((0, 0, 0, 0), np.float32)
+"""No bias, as the exact kernel takes it."""
 
 
 @dataclass
@@ -67,19 +71,23 @@ class Apart:
         return cls(places, real.flatten().nonzero()[:, 0], Look.of(inner, step[None].expand(len(lengths), -1), len(step)))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None = None, dropout: float = 0.0) -> Tensor:
-    """q (B, N, L, K), k and v (B, G, M, K) -> (B, N, L, K)."""
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None = None, bias: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
+    """q (B, N, L, K), k (B, G, M, K), v (B, G, M, any width) -> (B, N, L, that width). `bias` (B or 1, N, L, M) is added to the scores; a
+    packed row takes none."""
     scale = float(q.shape[-1] ** -0.5) if scale is None else scale
     if look.exact:
-        return exact(q, k, v, look, scale)
+        return exact(q, k, v, look, scale, bias)
     if look.apart is not None:
         return apart(q, k, v, look.apart, scale, dropout)
     k, v = k[:, :, : look.keys], v[:, :, : look.keys]
     if look.maps is not None:
-        return eager(q, k, v, look.allowed, scale, look.maps)
+        return eager(q, k, v, look.allowed, scale, look.maps, bias)
     causal = look.allowed is None and look.mask.causal
+    allowed, causal = (look.allowed, causal) if bias is None else (biased(bias, look.allowed, causal), False)
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=look.allowed, is_causal=causal, dropout_p=dropout, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        q, k, v, attn_mask=allowed, is_causal=causal, dropout_p=dropout, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
 
 
@@ -90,23 +98,34 @@ def apart(q: Tensor, k: Tensor, v: Tensor, documents: Apart, scale: float, dropo
     return y.flatten(1, 2)[:, documents.back][None]
 
 
-def exact(q: Tensor, k: Tensor, v: Tensor, look: Look, scale: float) -> Tensor:
+def biased(bias: Tensor, allowed: Tensor | None, causal: bool) -> Tensor:
+    """What torch's kernel adds to the scores: the bias (B or 1, N, L, M), and minus infinity where a query may not look."""
+    if causal:
+        allowed = torch.ones(bias.shape[-2:], dtype=torch.bool, device=bias.device).tril()
+    return bias if allowed is None else bias.masked_fill(~allowed, float("-inf"))
+
+
+def exact(q: Tensor, k: Tensor, v: Tensor, look: Look, scale: float, bias: Tensor | None = None) -> Tensor:
     """The Numba kernel: float32 on a CPU, the same bits whatever the padding and the batch."""
     b, n, length, width = q.shape
     groups = k.shape[1]
-    out = torch.empty(b, groups, n // groups * length, width)
+    out = torch.empty(b, groups, n // groups * length, v.shape[-1])
+    first = NONE if bias is None else (bias / scale).contiguous().view(len(bias), groups, n // groups * length, bias.shape[-1]).numpy()
     keys_first = k.mT.contiguous()  # (B, G, K, M): how a cache holds its keys, so no copy there
     start, stop = (t.expand(b, length).contiguous().numpy() for t in (look.start, look.stop) if t is not None)
-    rows = q.contiguous().view(b, groups, -1, width)
+    rows = q.contiguous().view(b, groups, n // groups * length, width)
     use_threads(2 * q.numel() * look.keys)
-    attention(rows.numpy(), keys_first.numpy(), v.contiguous().numpy(), start, stop, scale, out.numpy())
-    return out.view(b, n, length, width)
+    attention(rows.numpy(), keys_first.numpy(), v.contiguous().numpy(), first, start, stop, scale, out.numpy())
+    return out.view(b, n, length, v.shape[-1])
 
 
-def eager(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, scale: float, maps: list | None = None) -> Tensor:
+def eager(
+    q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, scale: float, maps: list | None = None, bias: Tensor | None = None
+) -> Tensor:
     """The formula, step by step: the twin of every fast path, and the one that can show its weights (B, N, L, M)."""
     k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], 1) for t in (k, v))
     scores = q @ k.mT * scale  # (B, N, L, M)
+    scores = scores if bias is None else scores + bias
     if allowed is not None:
         scores = scores.masked_fill(~allowed, float("-inf"))
     weights = scores.softmax(-1)

@@ -1,6 +1,8 @@
-"""Multi-head self-attention over one sequence, padded, packed, windowed or cached; grouped queries when kv_heads < heads.
+"""Multi-head attention: to the sequence itself, padded, packed, windowed or cached, with grouped queries when kv_heads < heads; and to
+a source, whose keys and values are worked out once.
 
-https://arxiv.org/abs/1706.03762, https://arxiv.org/abs/2305.13245    B batch · L tokens · D width · N heads · G kv heads · K head width
+https://arxiv.org/abs/1706.03762, https://arxiv.org/abs/2305.13245    B batch · L tokens · S source tokens
+D width · N heads · G kv heads · K head width
 """
 
 from __future__ import annotations
@@ -58,5 +60,33 @@ class SelfAttention(nn.Module):
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (B, heads, L, K)
         if call.cache is not None:
             k, v = call.cache.append(call.layer, k, v)
-        y = attend(q, k, v, call.looks[self.window], scale=self.scale, dropout=self.dropout if self.training else 0.0)  # (B, N, L, K)
+        dropout = self.dropout if self.training else 0.0
+        y = attend(q, k, v, call.looks[self.window], scale=self.scale, bias=call.bias, dropout=dropout)  # (B, N, L, K)
+        return self.out(y.transpose(1, 2).flatten(2))  # (B, L, D)
+
+
+class CrossAttention(nn.Module):
+    """x, source -> out(softmax(q kᵀ · scale) v): queries from x, keys and values from what was read of the source."""
+
+    def __init__(
+        self, dim: int, heads: int, *, width: int | None = None, bias: bool = False, scale: float | None = None, dropout: float = 0.0
+    ):
+        super().__init__()
+        self.heads, self.width = heads, width or dim // heads
+        inner = heads * self.width
+        self.q = Linear(dim, inner, bias=bias)
+        self.kv = Linear(dim, 2 * inner, bias=bias, widths=(inner, inner))
+        self.out = Linear(inner, dim, bias=bias)
+        self.scale, self.dropout = scale, dropout
+
+    def project(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """source (B, S, D) -> keys and values (B, N, S, K), which every call takes as they are."""
+        k, v = self.kv(source).unflatten(-1, (2, self.heads, self.width)).permute(2, 0, 3, 4, 1)  # (B, N, K, S)
+        return k.contiguous().mT, v.mT.contiguous()  # keys lie transposed, as the exact kernel reads them
+
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        q = self.q(x).unflatten(-1, (self.heads, self.width)).transpose(1, 2)  # (B, N, L, K)
+        k, v = call.memory[call.layer]
+        assert call.source is not None
+        y = attend(q, k, v, call.source, scale=self.scale, dropout=self.dropout if self.training else 0.0)  # (B, N, L, K)
         return self.out(y.transpose(1, 2).flatten(2))  # (B, L, D)

@@ -1,4 +1,4 @@
-"""One layer of a Transformer: attention and feed-forward, each beside a residual path.
+"""One layer of a Transformer: attention, attention to a source where there is one, and feed-forward, each beside a residual path.
 
 order "post"  x = norm(x + f(x))   the paper, GPT, BERT   https://arxiv.org/abs/1706.03762
 order "pre"   x = x + f(norm(x))   GPT-2, LLaMA           https://arxiv.org/abs/2002.04745
@@ -17,21 +17,33 @@ from .mlp import MLP
 
 
 class Block(nn.Module):
-    """x (B, L, D) -> (B, L, D)."""
+    """x (B, L, D) -> (B, L, D). `cross`: what looks at the source, between attention and feed-forward."""
 
     def __init__(
-        self, attn: nn.Module, mlp: MLP, norm: Callable[[], nn.Module], *, order: Literal["pre", "post"] = "pre", dropout: float = 0.0
+        self,
+        attn: nn.Module,
+        mlp: MLP,
+        norm: Callable[[], nn.Module],
+        *,
+        cross: nn.Module | None = None,
+        order: Literal["pre", "post"] = "pre",
+        dropout: float = 0.0,
     ):
         super().__init__()
         self.attn_norm, self.attn = norm(), attn
+        self.cross_norm, self.cross = (None, None) if cross is None else (norm(), cross)
         self.mlp_norm, self.mlp = norm(), mlp
         self.order, self.dropout = order, dropout
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         if self.order == "post":
             x = self.attn_norm(x + self._drop(self.attn(x, call)))
+            if self.cross is not None and self.cross_norm is not None:
+                x = self.cross_norm(x + self._drop(self.cross(x, call)))
             return self.mlp_norm(x + self._drop(self.mlp(x)))
         x = x + self._drop(self.attn(self.attn_norm(x), call))
+        if self.cross is not None and self.cross_norm is not None:
+            x = x + self._drop(self.cross(self.cross_norm(x), call))
         return x + self._drop(self.mlp(self.mlp_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:

@@ -121,6 +121,26 @@ class KeyValueCache(Cache):
         self.values = [t[place] for t in self.values]
 
 
+class SourceCache(KeyValueCache):
+    """Beside what was written, the keys and values of the source in every layer, projected once: `memory`, each (B, G, S, K), and
+    `sources` (B,), the source tokens each row has (None: all S)."""
+
+    memory: list[tuple[Tensor, Tensor]]
+    sources: Tensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return super().nbytes + sum(k.nbytes + v.nbytes for k, v in self.memory)
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order, and their sources."""
+        super().select(rows)
+        place = rows.to(self.keys[0].device)
+        self.memory = [(k.mT[place].mT, v[place]) for k, v in self.memory]  # keys stay as they lie
+        self.sources = None if self.sources is None else self.sources[rows.to(self.sources.device)]
+
+
 class HistoryCache(Cache):
     """The token ids themselves, for models that look back a few tokens: n-grams, the bigram, Bengio's MLP, cosine attention."""
 
@@ -184,3 +204,25 @@ class StateCache(Cache):
         """InputError, unless there is nothing to forget: the words are mixed into the state and cannot be taken out."""
         if bool((lengths.cpu() < self.lengths).any()):
             raise InputError("a recurrent state cannot forget its last tokens: restore a snapshot taken before they were read")
+
+
+class SourceStateCache(StateCache):
+    """Beside the states, what was read of the source: `memory` (B, S, D), a vector a token, `keys` (B, S, K), made of it once, and
+    `sources` (B,), the tokens each row has. The last state is what the next step is fed beside its token."""
+
+    memory: Tensor
+    keys: Tensor
+    sources: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return super().nbytes + self.memory.nbytes + self.keys.nbytes * (self.keys is not self.memory)
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows, in this order, and their sources."""
+        super().select(rows)
+        place = rows.to(self.memory.device)
+        alike = self.keys is self.memory
+        self.memory, self.sources = self.memory[place], self.sources[place]
+        self.keys = self.memory if alike else self.keys[place]

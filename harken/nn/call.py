@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -21,4 +22,7 @@ class Call:
     types: Tensor | None = None  # (B, L) kind of each token
     places: Tensor | None = None  # the token each choice is judged by
     cache: KeyValueCache | None = None
+    memory: Sequence[tuple[Tensor, Tensor]] = ()  # the source's keys and values (B, N, S, K), layer by layer
+    source: Look | None = None  # what may be seen of them
+    bias: Tensor | None = None  # (B, N, L, M), set by a stack whose positions are relative
     layer: int = 0

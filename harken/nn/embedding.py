@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .linear import Linear
-from .position import Learned
+from .position import Learned, Sinusoidal
 
 
 class Embedding(nn.Module):
@@ -20,6 +20,8 @@ class Embedding(nn.Module):
 
     `types`: how many kinds of segment there are, each with a vector (BERT's sentence A and B); "tokens" where a kind is named by a token
     and has its vector (speakers, https://arxiv.org/abs/1901.08149). `project`: the width to bring D to, https://arxiv.org/abs/1909.11942.
+    `scale`: what token vectors are multiplied by, √D in https://arxiv.org/abs/1706.03762 section 3.4, where they are also one matrix with
+    those of another embedding: `tokens`.
     """
 
     def __init__(
@@ -27,14 +29,17 @@ class Embedding(nn.Module):
         vocab: int,
         dim: int,
         *,
-        positions: Learned | None = None,
+        tokens: Linear | None = None,
+        scale: float = 1.0,
+        positions: Learned | Sinusoidal | None = None,
         types: int | Literal["tokens"] = 0,
         norm: nn.Module | None = None,
         project: int | None = None,
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.tokens = Linear(dim, vocab, bias=False)
+        self.tokens = Linear(dim, vocab, bias=False) if tokens is None else tokens
+        self.scale = scale
         self.positions = positions
         self.types = nn.Embedding(types, dim) if isinstance(types, int) and types else None
         self.named_types = types == "tokens"
@@ -45,6 +50,7 @@ class Embedding(nn.Module):
     def forward(self, ids: Tensor, positions: Tensor, types: Tensor | None = None) -> Tensor:
         """ids, types (B, L) -> (B, L, D); without types all tokens are of kind 0. InputError when an id is not a row."""
         x = self.tokens.rows(ids)  # (B, L, D)
+        x = x if self.scale == 1 else x * self.scale
         if self.types is not None:
             x = x + (self.types.weight[0] if types is None else self._kind(types, self.types))
         elif types is not None:

@@ -19,16 +19,22 @@ from .mask import Mask
 
 
 class LanguageModel(nn.Module):
-    """x -> logits (B, L, V): by the token vectors themselves, https://arxiv.org/abs/1608.05859, or a matrix of its own."""
+    """x -> logits (B, L, V): by the token vectors themselves, https://arxiv.org/abs/1608.05859, or a matrix of its own.
+
+    `scale`: what x is multiplied by before · `shift`: size V of a bias that is kept with the weights and never learned.
+    """
 
     writes = True  # its logits are those of the next token
+    bias: Tensor | None
 
-    def __init__(self, out: Linear | None = None):
+    def __init__(self, out: Linear | None = None, *, scale: float = 1.0, shift: int | None = None):
         super().__init__()
-        self.out = out
+        self.out, self.scale = out, scale
+        self.register_buffer("bias", None if shift is None else torch.zeros(1, shift))
 
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
-        return linear(x, tokens if self.out is None else self.out)
+        logits = linear(x if self.scale == 1 else x * self.scale, tokens if self.out is None else self.out)
+        return logits if self.bias is None else logits + self.bias
 
 
 class MaskedLanguageModel(nn.Module):

@@ -38,6 +38,7 @@ class Model(nn.Module):
 
     config: Any
     context: int  # tokens it can read at once
+    reads = "text"  # or "source": something else, before it writes
     packs = False  # whether it reads packed rows, Mask(starts=...)
     packed = False  # whether its weights are, ready to answer
 
@@ -57,8 +58,7 @@ class Model(nn.Module):
         read = (
             Mask() if mask is None else dataclasses.replace(mask, lengths=None if mask.lengths is None else (mask.lengths - 1).clamp(min=1))
         )
-        known = F.log_softmax(self(ids[:, :-1], read).float(), -1).gather(-1, ids[:, 1:, None])[..., 0]  # (B, L-1)
-        return F.pad(known, (1, 0))
+        return found(self(ids[:, :-1], read), ids)
 
     def must_write(self) -> None:
         """InputError unless the model says which token comes next."""
@@ -127,6 +127,11 @@ class Model(nn.Module):
     def _apply(self, *args, **kwargs):
         self.unpack()
         return super()._apply(*args, **kwargs)
+
+
+def found(logits: Tensor, ids: Tensor) -> Tensor:
+    """logits (B, L - 1, V) of what follows each token but the last, ids (B, L) -> (B, L) log-probability of each token; 0 for the first."""
+    return F.pad(F.log_softmax(logits.float(), -1).gather(-1, ids[:, 1:, None])[..., 0], (1, 0))
 
 
 class Encoder(Model):

@@ -1,9 +1,10 @@
-"""Where a token stands: learned vectors added to the embedding, or rotations inside attention.
+"""Where a token stands: learned vectors or waves added to the embedding, or rotations inside attention.
 
+    waves     sin(position · f_i), cos(position · f_i),   f_i = 10000^(-2i/D)                   https://arxiv.org/abs/1706.03762
     rotary    x_i + x_{i + K/2} turned by the angle position · f_i,   f_i = theta^(-2i/K)      https://arxiv.org/abs/2104.09864
 
 To read further than was learned, the frequencies f are stretched. Each way is a function of the settings that config.json calls
-`rope_scaling`; L is the length learned from, s the factor.   K head width
+`rope_scaling`; L is the length learned from, s the factor.   D width · K head width
 """
 
 from __future__ import annotations
@@ -28,6 +29,27 @@ class Learned(nn.Embedding):
 
     def forward(self, positions: Tensor) -> Tensor:
         return super().forward(positions + self.offset)
+
+
+def waves(length: int, dim: int, *, halves: bool = False) -> np.ndarray:
+    """(length, D) float64: sines and cosines in turn, https://arxiv.org/abs/1706.03762 section 3.5, or all sines first (`halves`)."""
+    angle = np.arange(length)[:, None] / 10000 ** (np.arange(dim) // 2 * 2 / dim)  # (length, D)
+    found = np.where(np.arange(dim) % 2, np.cos(angle), np.sin(angle))
+    return np.concatenate([found[:, ::2], found[:, 1::2]], 1) if halves else found
+
+
+class Sinusoidal(nn.Module):
+    """One fixed vector a position, made of waves from 2π to 10000 · 2π long; nothing is learned, and nothing is stored on disk."""
+
+    table: Tensor
+
+    def __init__(self, length: int, dim: int, *, halves: bool = False):
+        super().__init__()
+        self.register_buffer("table", torch.from_numpy(waves(length, dim, halves=halves)).float(), persistent=False)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """positions (B, L) -> (B, L, D)"""
+        return self.table[positions]
 
 
 def plain(width: int, theta: float | Tensor) -> Tensor:

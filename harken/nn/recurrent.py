@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .cache import StateCache
 from .embedding import Embedding
@@ -53,14 +54,26 @@ class Layer(nn.Module):
 
     def fused(self, x: Tensor) -> Tensor:
         """The whole sequence from an empty state in torch's own kernel, with gradients; several times faster than a loop."""
-        zero = x.new_zeros(1, len(x), self.hidden)
+        return self.read(x, x.new_zeros(VECTORS[self.cell], len(x), self.hidden))[0]
+
+    def read(self, x: Tensor, state: Tensor, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`steps` in torch's own kernel; `counts` of at least one token a row. What padding makes is 0."""
         no_bias = x.new_zeros(self.input.outputs)
         weights = [self.input.weight, self.state.weight, *(no_bias if p.bias is None else p.bias for p in (self.input, self.state))]
-        setting = (True, 1, 0.0, torch.is_grad_enabled(), False, True)  # biases, layers, dropout, train, two directions, batch first
+        setting = (True, 1, 0.0, torch.is_grad_enabled(), False)  # biases, layers, dropout, train, two directions
+        order = None if counts is None else counts.argsort(descending=True, stable=True)
+        state = state if order is None else state[:, order]
+        begin = state.unsqueeze(1).unbind() if self.cell == "lstm" else state  # (h, c), each (1, B, H)
+        call = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}[self.cell]
         with _quietly() if x.is_cuda else nullcontext():
-            if self.cell == "lstm":
-                return torch.lstm(x, (zero, zero), weights, *setting)[0]
-            return (torch.gru if self.cell == "gru" else torch.rnn_tanh)(x, zero, weights, *setting)[0]
+            if counts is None or order is None:
+                h, *ends = call(x, begin, weights, *setting, True)  # batch first
+                return h, torch.cat(ends)
+            rows = pack_padded_sequence(x[order], counts[order].cpu(), batch_first=True)
+            data, *ends = call(rows.data, rows.batch_sizes, begin, weights, *setting)
+        h, _ = pad_packed_sequence(rows._replace(data=data), batch_first=True, total_length=x.shape[1])
+        back = order.argsort()
+        return h[back], torch.cat(ends)[:, back]
 
     def steps(self, x: Tensor, state: Tensor, counts: Tensor | None, exact: bool) -> tuple[Tensor, Tensor]:
         """x (B, L, D) after `state` (S, B, H) -> (h (B, L, H), state of each row after its own `counts` tokens): one step a token."""

@@ -9,21 +9,33 @@ from torch import Tensor, nn
 from .block import Block
 from .call import Call
 from .embedding import Embedding
+from .relative import RelativeBias
 
 
 class Stack(nn.Module):
     """ids (B, L) -> hidden states (B, L, D).
 
     `layers`: the block that each layer runs, when layers share blocks, https://arxiv.org/abs/1909.11942; else one after the other.
+    `bias`: what every layer adds to its scores, by the distance of query and key.
     """
 
-    def __init__(self, embed: Embedding, blocks: Iterable[Block], *, norm: nn.Module | None = None, layers: Iterable[int] | None = None):
+    def __init__(
+        self,
+        embed: Embedding,
+        blocks: Iterable[Block],
+        *,
+        norm: nn.Module | None = None,
+        layers: Iterable[int] | None = None,
+        bias: RelativeBias | None = None,
+    ):
         super().__init__()
-        self.embed, self.blocks, self.norm = embed, nn.ModuleList(blocks), norm
+        self.embed, self.blocks, self.norm, self.bias = embed, nn.ModuleList(blocks), norm, bias
         self.layers = list(range(len(self.blocks)) if layers is None else layers)
 
     def forward(self, ids: Tensor, call: Call) -> Tensor:
         x = self.embed(ids, call.positions, call.types)
+        if self.bias is not None:
+            call.bias = self.bias(call.positions, call.looks[None].keys)  # (B, N, L, M)
         for call.layer, block in enumerate(self.layers):
             x = self.blocks[block](x, call)
         return x if self.norm is None else self.norm(x)

@@ -166,7 +166,59 @@ def distilbert(draw: random.Random, seed: int) -> hf.PreTrainedConfig:
     )
 
 
-MAKERS = {make.__name__: make for make in (gpt, gpt2, llama, mistral, qwen2, qwen3, bert, roberta, distilbert, albert)}
+def t5(draw: random.Random, seed: int) -> hf.PreTrainedConfig:
+    """Version 1.0 with its head tied, 1.1 with one of its own, FLAN's, and one of neither."""
+    width = draw.choice([12, 20, 33])
+    return hf.T5Config(
+        vocab_size=draw.choice([29, 61, 64, 97]),
+        d_model=width,
+        d_kv=draw.choice([3, 4, 7]),
+        d_ff=draw.choice([37, 64]),
+        num_layers=draw.choice([1, 2, 3]),
+        num_decoder_layers=draw.choice([None, 1, 2, 3]),
+        num_heads=draw.choice([1, 2, 3, 5]),
+        relative_attention_num_buckets=draw.choice([4, 7, 8, 32]),
+        relative_attention_max_distance=draw.choice([17, 20, 128]),
+        feed_forward_proj=("relu", "gated-gelu", "gated-silu", "gelu")[seed % 4],
+        layer_norm_epsilon=draw.choice([1e-6, 1e-3]),
+        tie_word_embeddings=seed % 2 == 0,
+        decoder_start_token_id=0,
+    )
+
+
+def bart(draw: random.Random, seed: int) -> hf.PreTrainedConfig:
+    one, two = draw.choice([1, 2, 3]), draw.choice([1, 2, 3])
+    return hf.BartConfig(**writing(draw, seed, 6 * draw.choice([2, 3, 5])), encoder_attention_heads=one, decoder_attention_heads=two)
+
+
+def marian(draw: random.Random, seed: int) -> hf.PreTrainedConfig:
+    shared = seed % 3 != 2
+    sizes = writing(draw, seed, draw.choice([20, 33, 36]))
+    more = {} if shared else {"decoder_vocab_size": sizes["vocab_size"] + draw.choice([0, 5])}
+    return hf.MarianConfig(**sizes, **more, encoder_attention_heads=1, decoder_attention_heads=1, share_encoder_decoder_embeddings=shared)
+
+
+def writing(draw: random.Random, seed: int, width: int) -> dict[str, Any]:
+    """What BART and Marian have in common."""
+    return {
+        "vocab_size": draw.choice([29, 61, 64, 97]),
+        "d_model": width,
+        "encoder_layers": draw.choice([1, 2, 3]),
+        "decoder_layers": draw.choice([1, 2, 3]),
+        "encoder_ffn_dim": draw.choice([37, 64]),
+        "decoder_ffn_dim": draw.choice([31, 64]),
+        "activation_function": ("gelu", "gelu_new", "relu", "swish")[seed % 4],
+        "max_position_embeddings": draw.choice([LENGTH, 31]),
+        "scale_embedding": seed % 2 == 1,
+        "tie_word_embeddings": seed % 4 != 3,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "forced_eos_token_id": 2,
+        "decoder_start_token_id": 2,
+    }
+
+
+MAKERS = {make.__name__: make for make in (gpt, gpt2, llama, mistral, qwen2, qwen3, bert, roberta, distilbert, albert, t5, bart, marian)}
 CLASSES = {
     "classification": hf.AutoModelForSequenceClassification,
     "token-classification": hf.AutoModelForTokenClassification,
@@ -186,17 +238,26 @@ def make_theirs(name: str, seed: int = 0, task: str | None = None, **settings: A
         model = (hf.GPT2DoubleHeadsModel if name == "gpt2" else hf.OpenAIGPTDoubleHeadsModel)(config)
     else:
         writes = name in ("gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3")
-        natural = hf.AutoModelForCausalLM if writes else hf.AutoModelForMaskedLM
+        reads = hf.AutoModelForSeq2SeqLM if config.is_encoder_decoder else hf.AutoModelForMaskedLM
+        natural = hf.AutoModelForCausalLM if writes else reads
         model = CLASSES.get(task or "", natural).from_config(config)
     with torch.no_grad():
+        if name == "t5" and not config.scale_decoder_outputs:  # FLAN-T5's files hold a head of its own, whatever config.json says
+            model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())
         for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            if parameter.requires_grad:  # waves stay waves
+                parameter += 0.1 * torch.randn_like(parameter)
+        if name in ("bart", "marian"):
+            model.final_logits_bias += torch.randn_like(model.final_logits_bias)
     return model.eval()
 
 
 def make_ours(theirs: Any) -> Model:
     """Our model of the same config, with the same weights."""
-    config = read_config({**theirs.config.to_dict(), "architectures": [type(theirs).__name__]}, "config.json")
+    settings = {**theirs.config.to_dict(), "architectures": [type(theirs).__name__]}
+    if settings["model_type"] == "t5":
+        settings["tie_word_embeddings"] = theirs.lm_head.weight is theirs.shared.weight
+    config = read_config(settings, "config.json")
     model, module = build(config), family(config.model_type)
     with torch.no_grad():
         names.read(model, theirs.state_dict(), module.names(config), ignore=module.IGNORE, where="transformers")

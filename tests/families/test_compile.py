@@ -15,6 +15,7 @@ from harken.nn.models import Model
 LADDER = ["bigram", "mlp", "rnn", "gru", "lstm"]
 WRITERS = ["cosine", "gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3"]
 READERS = ["bert", "roberta", "distilbert", "albert"]
+SOURCES = ["t5", "bart", "marian", "transformer"]
 V, STEPS = 61, 10
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -65,11 +66,26 @@ def test_what_follows_the_checks(name: str) -> None:
     reads(model, lambda fast, ids, mask: fast(ids, model.prepare(ids, mask)), model.compute, "aot_eager")
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_whole_model_with_a_source(name: str) -> None:
+    model = made(name)
+    fast, counter = compiled(model, "aot_eager")
+    for _ in range(STEPS):
+        source, target, mask = torch.randint(V, (3, 12)), torch.randint(V, (3, 9)), Mask(lengths=torch.randint(1, 13, (3,)))
+        with torch.no_grad():
+            close(fast(source, target, mask), model(source, target, mask))
+    assert counter.frame_count == 1
+
+
 @torch.no_grad()
 def steps(name: str, backend: str) -> None:
     model = made(name)
     ids = torch.randint(V, (2, 5 + STEPS))
-    want, cache = model(ids), model.begin(2, 32)
+    if model.reads == "source":
+        source = torch.randint(V, (2, 7)), Mask(lengths=torch.tensor([7, 4]))
+        want, cache = model(source[0], ids, source[1]), model.begin(2, 32, *source)
+    else:
+        want, cache = model(ids), model.begin(2, 32)
     cache.fixed = True
     model(ids[:, :5], cache=cache)
     fast, counter = compiled(model.compute, backend)
@@ -80,21 +96,22 @@ def steps(name: str, backend: str) -> None:
     assert counter.frame_count == 1
 
 
-@pytest.mark.parametrize("name", LADDER + WRITERS)
+@pytest.mark.parametrize("name", [*LADDER, *WRITERS, *SOURCES, "seq2seq"])
 def test_a_step_with_a_cache(name: str) -> None:
     steps(name, "aot_eager")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LADDER + WRITERS + READERS)
+@pytest.mark.parametrize("name", LADDER + WRITERS + READERS + SOURCES)
 def test_a_step_of_training(name: str) -> None:
     model = made(name).train()
     fast, counter = compiled(model.compute, "aot_eager")
     for _ in range(STEPS):
         ids, found = torch.randint(V, (2, 12)), []
+        given = [torch.randint(V, (2, 7))] * (model.reads == "source")
         for forward in (fast, model.compute):
             model.zero_grad()
-            forward(ids, model.prepare(ids)).logsumexp(-1).sum().backward()
+            forward(ids, model.prepare(*given, ids)).logsumexp(-1).sum().backward()
             found.append([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
         for got, want in zip(*found, strict=True):
             close(got, want)

@@ -160,3 +160,32 @@ def test_what_is_not_a_number_is_not_hidden() -> None:
     start, stop = Mask(causal=True).intervals(torch.arange(6)[None], 6)
     for y in (fast(q, k, v, start, stop), attend(q, k, v, Look(Mask(), 6, allowed=dense(start, stop, 6), maps=[]))):
         assert y[0, 0, 4].isnan().all() and y[0, 0, [0, 1, 2, 3, 5]].isfinite().all()
+
+
+@given(shapes, st.booleans(), st.booleans(), st.sampled_from([0.5, 1.0]), st.data())
+def test_three_kernels_agree_on_scores_with_a_bias(shape: dict, causal: bool, shared: bool, scale: float, data: st.DataObject) -> None:
+    """A bias for each row or one for all; and no bit of an answer depends on the row's company."""
+    q, k, v = heads(**shape)
+    batch, length, count = shape["batch"], shape["length"], q.shape[1]
+    bias = 2 * torch.randn(1 if shared else batch, count, length, length, generator=torch.Generator().manual_seed(shape["seed"]))
+    lengths = None if causal else torch.tensor(data.draw(st.lists(st.integers(1, length), min_size=batch, max_size=batch)))
+    mask, places = Mask(causal=causal, lengths=lengths), torch.arange(length).expand(batch, length)
+    start, stop = mask.intervals(places, length)
+    got = attend(q, k, v, Look(mask, length, start, stop, exact=True), scale=scale, bias=bias)
+    twin = attend(q, k, v, Look(mask, length, allowed=dense(start, stop, length), maps=[]), scale=scale, bias=bias)
+    fused = attend(q, k, v, Look.of(mask, places, length), scale=scale, bias=bias)
+    torch.testing.assert_close(got, twin, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(fused, twin, rtol=1e-5, atol=1e-5)
+    for row in range(batch):
+        own = length if lengths is None else int(lengths[row])
+        look = Look(mask, own, start[row, None, :own], stop[row, None, :own], exact=True)
+        part = (slice(None), slice(None, own), slice(None, own))
+        alone = attend(
+            q[row, None, :, :own],
+            k[row, None, :, :own],
+            v[row, None, :, :own],
+            look,
+            scale=scale,
+            bias=bias[-1 if shared else row][part][None],
+        )
+        assert same(alone[0], got[row, :, :own])

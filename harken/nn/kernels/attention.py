@@ -1,4 +1,4 @@
-"""out = softmax(q kᵀ · scale) v, each query over its own interval of keys, every sum in the order of the keys.
+"""out = softmax(q kᵀ · scale + bias) v, each query over its own interval of keys, every sum in the order of the keys.
 
 A query's answer depends on its interval alone: not on padding, not on the other rows, not on how many queries come at
 once. Keys lie transposed (B, G, K, M), so that the inner loop runs over keys and each dot product over K in order. Four
@@ -66,8 +66,9 @@ def softmax(scores, low, high, scale):
 
 
 @parallel
-def attention(q, k, v, start, stop, scale, out):
-    """q (B, G, R, K), k (B, G, K, M), v (B, G, M, K), start and stop (B, L) int64 within 0..M, out (B, G, R, K) is written."""
+def attention(q, k, v, bias, start, stop, scale, out):
+    """q (B, G, R, K), k (B, G, K, M), v (B, G, M, K), start and stop (B, L) int64 within 0..M, out (B, G, R, K) is written; `bias`
+    (B or 1, G, R, M) where every score begins, already divided by the scale, or (0, ...) for none."""
     batch, groups, rows, _ = q.shape
     queries = start.shape[1]
     tiles = (rows + TILE - 1) // TILE
@@ -83,6 +84,9 @@ def attention(q, k, v, start, stop, scale, out):
             last = max(first, last)
             scores = space[: count * (last - first)].reshape(count, last - first)
             scores[:, :] = 0.0
+            if bias.shape[0] > 0:
+                for i in range(count):
+                    scores[i] = bias[b % bias.shape[0], g, r + i, first:last]
             if count == 4:
                 gather4(q[b, g, r : r + 4], k[b, g], first, scores)
             else:

@@ -1,0 +1,101 @@
+"""Encoder-decoder: one stack reads the source, all of it at once; another writes, and looks at what was read in every layer.
+
+https://arxiv.org/abs/1706.03762 section 3.1     B batch · S source tokens · L target tokens · D width · V vocabulary
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .attend import Look
+from .cache import SourceCache
+from .call import Call
+from .heads import last_of
+from .mask import Mask
+from .sourced import Kinds, SourceModel
+from .stack import Stack
+
+
+@dataclass
+class Pair:
+    """What one call is about: reading the source, unless a cache holds what was read, and writing."""
+
+    writing: Call
+    source: Tensor | None = None
+    reading: Call | None = None
+
+
+class EncoderDecoder(SourceModel):
+    """`encoder` reads, `stack` writes; every block of `stack` has a CrossAttention."""
+
+    def __init__(self, encoder: Stack, stack: Stack, head: nn.Module, *, context: int):
+        super().__init__()
+        self.encoder, self.stack, self.head, self.context = encoder, stack, head, context
+
+    @torch.no_grad()
+    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> SourceCache:
+        """Read the source (B, S); a cache that holds its keys and values, with room for `length` target tokens in each row."""
+        source, mask = self.admit_source(source, mask, batch)
+        attn: Any = self.stack.blocks[0].attn
+        tokens = self.stack.embed.tokens
+        like = tokens.weight if tokens.packed is None else tokens.packed
+        cache = SourceCache(len(self.stack.layers), batch, attn.kv_heads, attn.width, min(length, self.context), like)
+        cache.memory, cache.sources = self.read(source, self._reading(source, mask, None)), mask.lengths
+        return cache
+
+    def prepare(
+        self,
+        ids: Tensor,
+        target: Tensor | None = None,
+        mask: Mask | None = None,
+        *,
+        cache: SourceCache | None = None,
+        maps: Kinds | None = None,
+    ) -> Pair:
+        """What the layers need to know about this call, and the cache opened for it. InputError when it cannot be read."""
+        if cache is not None:
+            rows, mask = self.admit(ids, mask or Mask(), cache)
+            past, new = cache.longest, rows.shape[1]
+            positions, keys = cache.open(new, mask.lengths), cache.keys_after(new)
+            call = self._writing(positions, keys, mask, cache.memory[0][0].shape[2], cache.sources, maps, past)
+            call.memory, call.cache = cache.memory, cache
+            return Pair(call)
+        assert target is not None
+        source, given = self.admit_source(ids, mask, len(target))
+        rows, _ = self.admit(target, Mask())
+        positions = torch.arange(rows.shape[1], device=rows.device)[None]
+        writing = self._writing(positions, rows.shape[1], Mask(), source.shape[1], given.lengths, maps)
+        return Pair(writing, source, self._reading(source, given, maps))
+
+    def compute(self, ids: Tensor, call: Pair, last: bool = False) -> Tensor:
+        """Target ids (B, L) -> logits; the keys and values of the new tokens are in the cache."""
+        if call.source is not None and call.reading is not None:
+            call.writing.memory = self.read(call.source, call.reading)
+        x = self.stack(ids, call.writing)  # (B, L, D)
+        return self.head(last_of(x, call.writing.mask) if last else x, self.stack.embed.tokens, call.writing.mask)
+
+    def read(self, source: Tensor, call: Call) -> list[tuple[Tensor, Tensor]]:
+        """source (B, S) -> what every layer that writes may look at: keys and values."""
+        read = self.encoder(source, call)  # (B, S, D)
+        crosses: list[Any] = [self.stack.blocks[block].cross for block in self.stack.layers]
+        return [cross.project(read) for cross in crosses]
+
+    def _reading(self, source: Tensor, mask: Mask, maps: Kinds | None) -> Call:
+        batch, length = source.shape
+        positions = torch.arange(length, device=source.device)[None]
+        kept = None if maps is None else maps["encoder"]
+        return Call(positions, {None: Look.of(mask, positions.expand(batch, length), length, exact=self.packed, maps=kept)}, mask)
+
+    def _writing(
+        self, positions: Tensor, keys: int, mask: Mask, read: int, sources: Tensor | None, maps: Kinds | None, past: int = 0
+    ) -> Call:
+        """`read`: source tokens there are keys of, of which each row has `sources`."""
+        own, seen = (None, None) if maps is None else (maps["decoder"], maps["cross"])
+        look = Look.of(mask.with_causal(), positions, keys, past=past, exact=self.packed, maps=own)
+        rows = positions if sources is None else positions.expand(len(sources), positions.shape[1])
+        source = Look.of(Mask(lengths=sources), rows, read, exact=self.packed, maps=seen)
+        return Call(positions.clamp(max=self.context - 1), {None: look}, mask, source=source)

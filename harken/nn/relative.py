@@ -1,0 +1,44 @@
+"""Relative positions: one learned number a head for every distance between query and key, added to the scores.
+
+    score = q · k + b[bucket(j - i)]      https://arxiv.org/abs/1910.10683 section 2.1
+
+Near distances have a bucket each; further ones share buckets that grow with the logarithm of the distance, up to `reach`, beyond which
+all share the last. Where a stack sees both ways, half of the buckets are for the keys behind it.
+B batch · L queries · M keys · N heads
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def buckets(count: int, reach: int) -> Tensor:
+    """(reach + 1,) int64: the bucket of every distance 0..reach among `count` buckets, in float32 step by step as Hugging Face has it."""
+    near = count // 2
+    distance = torch.arange(reach + 1)
+    far = near + (torch.log(distance.clamp(min=1).float() / near) / math.log(reach / near) * (count - near)).long()
+    return torch.where(distance < near, distance, far.clamp(max=count - 1))
+
+
+class RelativeBias(nn.Embedding):
+    """A table (buckets, N). `causal`: for a stack that only looks back.
+
+    Buckets come from a table, so that a distance has the same one in every batch.
+    """
+
+    table: Tensor
+
+    def __init__(self, count: int, heads: int, *, reach: int, causal: bool):
+        super().__init__(count, heads)
+        self.causal, self.reach, self.behind = causal, reach, count // 2
+        self.register_buffer("table", buckets(count if causal else self.behind, reach), persistent=False)
+
+    def forward(self, positions: Tensor, keys: int) -> Tensor:
+        """positions (B, L) of the queries among `keys` keys -> (B, N, L, M) to be added to their scores."""
+        distance = torch.arange(keys, device=positions.device) - positions[..., None]  # (B, L, M)
+        back = (-distance if self.causal else distance.abs()).clamp(0, self.reach)
+        bucket = self.table[back] if self.causal else self.table[back] + (distance > 0) * self.behind
+        return super().forward(bucket).permute(0, 3, 1, 2)
