@@ -35,7 +35,7 @@ def tokenised(corpus: Corpus, tokenizer: Tokenizer, ledger: Ledger, stage: str =
     lead = tokenizer.bos_id if corpus.kind == "running" else 0 if role == "target" else None
     front = np.array(tokenizer.prefix if lead is None else [], np.int32)
     ends = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
-    end = np.array((tokenizer.suffix or ends) if role == "source" else ends, np.int32)
+    end = np.array(tokenizer.closing if role == "source" else ends, np.int32)
     read = 0 if lead is not None or role == "source" else max(1, len(front))  # tokens of a text in front of its first target
     between = np.concatenate([end, front])
     ids = Numbers(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32, name=corpus.source)

@@ -85,7 +85,7 @@ def encode_prompt(model: Model, tokenizer: Tokenizer, prompt: str) -> list[int]:
     reads = model.reads == "source"
     ids = tokenizer.prefix + tokenizer.encode(prompt, special=False)  # what the template puts behind a text would end it
     if reads:
-        ids += tokenizer.suffix or ([] if tokenizer.eos_id is None else [tokenizer.eos_id])
+        ids += tokenizer.closing
     if not ids:
         raise InputError("the prompt is empty and this tokenizer has no token to begin with: give at least one character")
     over = len(ids) - model.context + (0 if reads else 1)

@@ -83,7 +83,9 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Pairs, valid: P
     }
     cut = ledger.get("valid tokens", "pairs truncated") + ledger.get("valid tokens", "pairs dropped")
     bytes_per_target = valid.bytes() / held.targets if valid is not None and held is not None and not cut else 0.0
-    prompts = tuple((valid or train).source.texts[:SAMPLES])
+    around = len(tokenizer.prefix) + len(tokenizer.closing)
+    some = (valid or train).source.texts[: 100 * SAMPLES]
+    prompts = tuple(text for text in some if around + len(tokenizer.encode(text, special=False)) <= context)[:SAMPLES] or ("",)
     return Prepared(train.target, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger, prompts)
 
 

@@ -112,6 +112,11 @@ class Tokenizer:
         """The special ids that the template puts behind a single text."""
         return self._around()[1]
 
+    @property
+    def closing(self) -> list[int]:
+        """The special ids behind a text that is read to be answered: the template's, else its end."""
+        return self.suffix or ([] if self.eos_id is None else [self.eos_id])
+
     # ---- ids to text
 
     def decode(self, ids: Sequence[int] | np.ndarray, skip_special: bool = True) -> str:

@@ -144,7 +144,8 @@ def inspect(
     about = {"name": name or model.config.model_type, "family": model.config.model_type, "context": model.context}
     about |= {"parameters": sum(t.numel() for t in model.state_dict().values()), "vocabulary": model.config.vocab_size}
     model.pack()
-    read, source = tokens_of(tokenizer, text, tokenizer.prefix, tokenizer.suffix, model.context, overflow), None
+    behind = tokenizer.suffix if target is None else tokenizer.closing
+    read, source = tokens_of(tokenizer, text, tokenizer.prefix, behind, model.context, overflow), None
     if target is not None:  # its decoder starts with a token of its own, and its end is predicted too
         start = getattr(model.config, "decoder_start_token_id", tokenizer.bos_id)
         before, behind = ([] if i is None else [i] for i in (start, tokenizer.eos_id))

@@ -148,7 +148,7 @@ def test_narrow_and_dark(opened, make, letters, scheme):
 
 def test_a_source_and_its_alignment(opened, aligner, letters):
     page = opened(inspect(aligner, letters, "the cat", target="sat on"))
-    assert page.locator("#source-strip .token").count() == 8 and page.locator("#strip .token").count() == 8
+    assert page.locator("#source-strip .token").count() == 9 and page.locator("#strip .token").count() == 8
     page.check("input[name=mode][value=attention]")
     page.click("#strip-2")
     assert all(page.evaluate("[...document.querySelectorAll('#source-strip .token')].map(span => span.style.background)"))

@@ -159,7 +159,7 @@ def test_what_is_certain_and_what_is_impossible(make, letters):
 def test_a_source_and_its_alignment(aligner, letters):
     found = inspect(aligner, letters, "the cat", target="sat on")
     assert found.source is not None
-    assert "".join(found.source.shown) == "<bos>the cat" and "".join(found.tokens.shown) == "<bos>sat on<eos>"
+    assert "".join(found.source.shown) == "<bos>the cat<eos>" and "".join(found.tokens.shown) == "<bos>sat on<eos>"
     maps = found.maps["alignment"]
     assert maps.shape == (1, 1, 8, 8) and set(found.maps) == {"alignment"}
     np.testing.assert_allclose(maps.sum(-1), 1, atol=1e-6)

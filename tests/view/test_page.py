@@ -149,7 +149,7 @@ def test_a_model_without_attention_gets_a_page_too(make, pieces, family):
 def test_a_source_has_its_own_tokens(aligner, letters):
     text, _ = page(inspect(aligner, letters, "the cat", target="sat"))
     data = Parsed(text).data
-    assert "".join(data["source"]["shown"]) == "<bos>the cat"
+    assert "".join(data["source"]["shown"]) == "<bos>the cat<eos>"
     assert (data["maps"][0]["kind"], data["maps"][0]["rows"], data["maps"][0]["columns"]) == ("alignment", "tokens", "source")
     assert data["maps"][0]["causal"] is False
 
