@@ -161,7 +161,7 @@ def test_a_source_and_its_alignment(aligner, letters):
     assert found.source is not None
     assert "".join(found.source.shown) == "<bos>the cat<eos>" and "".join(found.tokens.shown) == "<bos>sat on<eos>"
     maps = found.maps["alignment"]
-    assert maps.shape == (1, 1, 8, 8) and set(found.maps) == {"alignment"}
+    assert maps.shape == (1, 1, 8, 9) and set(found.maps) == {"alignment"}
     np.testing.assert_allclose(maps.sum(-1), 1, atol=1e-6)
     source, target = (torch.tensor([tokens.ids.tolist()]) for tokens in (found.source, found.tokens))
     with torch.no_grad():
