@@ -1,7 +1,8 @@
 """Does `--minutes M` take M minutes, and learn as much as the same steps with a known schedule? `bench/minutes.py TEXT --minutes 1 2 5`.
 
-Wall time is that of the whole process. Each timed run is done on the machine as it is and beside processes that do nothing but count,
-two more than it has cores to spare; then a run of as many steps, whose schedule knows its end, gives the loss to compare with.
+The time is that from the start of the process to the last file on disk, "exit" what the process then takes to end. Each timed run is
+done on the machine as it is and beside processes that do nothing but count; then a run of as many steps, whose schedule knows its end,
+gives the loss to compare with.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from pathlib import Path
 HARKEN = [sys.executable, "-c", "import sys; from harken.cli import main; sys.exit(main(sys.argv[1:]))", "train"]
 
 
-def train(text: Path, out: Path, *options: str) -> tuple[float, dict]:
-    """(seconds of wall time, the result) of one run."""
-    began = time.monotonic()
+def train(text: Path, out: Path, *options: str) -> tuple[float, float, dict]:
+    """(seconds to the last file, seconds from there to the end of the process, the result) of one run."""
+    began = time.time()
     done = subprocess.run([*HARKEN, str(text), "--out", str(out), "--json", *options], check=True, capture_output=True, text=True)
-    return time.monotonic() - began, json.loads(done.stdout)
+    last = max(path.stat().st_mtime for path in out.rglob("*") if path.is_file())
+    return last - began, time.time() - last, json.loads(done.stdout)
 
 
 def main() -> None:
@@ -32,22 +34,22 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 2, 5])
     parser.add_argument("--load", type=int, nargs="+", default=[0, os.cpu_count() or 2], help="busy processes beside the run")
     asked = parser.parse_args()
-    print("minutes busy      wall     off  steps last rate  guess    loss by steps  ratio")
+    print("minutes busy      time     off   exit  steps last rate  guess    loss by steps  ratio")
     with tempfile.TemporaryDirectory() as folder:
         for minutes in asked.minutes:
             for load in asked.load:
                 out = Path(folder) / f"{minutes:g}-{load}"
                 busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(load)]
                 try:
-                    wall, timed = train(asked.text, out, "--minutes", str(minutes))
+                    wall, leaving, timed = train(asked.text, out, "--minutes", str(minutes))
                 finally:
                     for process in busy:
                         process.kill()
                 rates = json.loads((out / "schedule.json").read_text("utf-8"))["learning_rates"]
                 size = shape(out)
-                _, known = train(asked.text, Path(f"{out}-steps"), "--steps", str(timed["steps"]), *size)
+                _, _, known = train(asked.text, Path(f"{out}-steps"), "--steps", str(timed["steps"]), *size)
                 print(
-                    f"{minutes:>7g} {load:>4} {wall:>7.2f} s {wall / (60 * minutes) - 1:>+7.2%} {timed['steps']:>6,} "
+                    f"{minutes:>7g} {load:>4} {wall:>7.2f} s {wall / (60 * minutes) - 1:>+7.2%} {leaving:>4.1f} s {timed['steps']:>6,} "
                     f"{rates[-1] / max(rates):>9.4f} {timed['guess'] or float('nan'):>6.2f} {timed['loss']:>7.4f} {known['loss']:>8.4f} "
                     f"{timed['loss'] / known['loss']:>6.4f}",
                     flush=True,
