@@ -19,7 +19,7 @@ from typing import Any
 import safetensors
 import tokenizers
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..base.errors import HarkenError, InputError, RunError, did_you_mean
 from ..base.files import read_json, replacing, write_json
@@ -29,10 +29,10 @@ from ..families.config import Config
 from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .files import INDEX, PICKLED, WEIGHTS, existing, weight_files
+from .files import GENERATION, INDEX, PICKLED, WEIGHTS, existing, weight_files
 from .hub import LICENCES, SMALL, located
 from .load import DTYPES, config_of, model_of, tokenizer_of
-from .save import EXPORT, GENERATION, save_setting, save_weights
+from .save import EXPORT, save_setting, save_weights
 from .tensors import Tensors
 from .write import SHARD, size_of
 
@@ -146,7 +146,7 @@ def _words(folder: Path, config: Config) -> Tokenizer | None:
 def answers(model: Model, rows: Tensor) -> list[Tensor]:
     """All that a model says of rows of ids (B, L), choices of them where its head wants some."""
     ids = rows[:, None].repeat(1, 2, 1) if model.config.task in ("double-heads", "multiple-choice") else rows
-    said = model(ids)
+    said = model(ids, ids) if model.reads == "source" else model(ids)
     return list(said) if isinstance(said, tuple) else [said]
 
 
@@ -159,8 +159,8 @@ def _rows(model: Model, words: Tokenizer | None) -> Tensor:
 
 
 def _precision(model: Model, stored: Mapping[str, torch.dtype], dtype: str) -> dict[str, torch.dtype]:
-    """In which precision each learned tensor is to be written."""
-    learned = {key for key, place in _places(model).items() if isinstance(place.into, nn.Parameter)}
+    """In which precision each tensor is to be written that has none of its own, as counts have."""
+    learned = {key for key, place in _places(model).items() if place.into.dtype == torch.float32}
     if dtype != "auto":
         return {key: getattr(torch, dtype) for key in learned}
     own = {key: stored[key] for key in learned if key in stored and stored[key] != torch.float64}  # which is read as float32

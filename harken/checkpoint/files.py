@@ -14,6 +14,7 @@ from ..base.files import read_json
 
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
+GENERATION = "generation_config.json"
 POINTER = b"version https://git-lfs.github.com/"
 FOREIGN = {
     "tf_model.h5": "TensorFlow",

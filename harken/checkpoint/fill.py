@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..base.errors import InputError
@@ -171,7 +171,8 @@ def _absent(spots: dict[str, names.Place], found: Match, where: str, fresh: bool
         alone = all(spots[name].name.rpartition(".")[0] != module for name in found.known.values())
         if not (fresh and alone and module.split(".")[0] == "head"):
             raise InputError(f"{where} lacks the tensor {theirs}")
-        new.append(theirs.rpartition(".")[0])
+        if isinstance(spots[theirs].into, nn.Parameter):  # what is never learned is made as it is without a file: a bias of zeros
+            new.append(theirs.rpartition(".")[0] or theirs)
     return list(dict.fromkeys(new))
 
 
@@ -183,8 +184,8 @@ def _draw(model: Model, new: list[Tensor]) -> None:
 
 
 def _settle(model: Model, device: torch.device, dtype: torch.dtype, drawn: Collection[Tensor]) -> None:
-    """Give every parameter its memory, in its precision and where it is to lie; what is to be copied in is not copied before."""
-    for parameter in model.parameters():
-        if parameter.dtype != dtype or parameter.device != device:
-            kept = any(parameter is each for each in drawn)
-            parameter.data = parameter.data.to(device, dtype) if kept else torch.empty(parameter.shape, dtype=dtype, device=device)
+    """Give every weight its memory, in its precision and where it is to lie; what is to be copied in is not copied before."""
+    for tensor in model.state_dict(keep_vars=True).values():
+        if tensor.dtype == torch.float32 and (tensor.dtype != dtype or tensor.device != device):  # any other dtype has its reason
+            kept = any(tensor is each for each in drawn)
+            tensor.data = tensor.data.to(device, dtype) if kept else torch.empty(tensor.shape, dtype=dtype, device=device)

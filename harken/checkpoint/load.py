@@ -12,13 +12,13 @@ from ..base.errors import InputError, did_you_mean
 from ..base.files import read_json
 from ..base.report import say
 from ..families import names
-from ..families.config import Config
+from ..families.config import Config, SourceConfig
 from ..families.table import family, read_config
 from ..families.tasks import check_task
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import origin
-from .files import WEIGHTS, existing, weight_files
+from .files import GENERATION, WEIGHTS, existing, weight_files
 from .fill import Filled, filled
 from .hub import located
 from .match import match
@@ -93,9 +93,22 @@ def config_of(folder: Path, task: str | None = None) -> Config:
         method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
         raise InputError(f"{folder} holds weights quantised by {method}, which are not read here: take the model as it was before")
     config = read_config(values, str(folder / "config.json"))
+    if isinstance(config, SourceConfig):
+        _begin(config, values, folder / GENERATION)
     if task is not None:
         config.task = check_task(config, task)
     return config
+
+
+def _begin(config: SourceConfig, values: dict[str, Any], path: Path) -> None:
+    """What a target begins with, where config.json leaves it to generation_config.json, as newer files do. InputError when it is no id."""
+    given = read_json(path) if path.is_file() else {}
+    for name in ("decoder_start_token_id", "forced_bos_token_id"):
+        said = given.get(name)
+        if values.get(name) is None and said is not None:
+            if type(said) is not int or not 0 <= said < config.vocab_size:
+                raise InputError(f"{path}: {name} must be a token id below {config.vocab_size}, not {said!r}")
+            setattr(config, name, said)
 
 
 def opened(source: str | os.PathLike[str] | tuple[Model, Tokenizer]) -> tuple[Model, Tokenizer]:

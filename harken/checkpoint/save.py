@@ -14,13 +14,13 @@ from ..families import names
 from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
+from .files import GENERATION
 from .origin import origin
 from .write import SHARD, Written, save_shards, save_tensors, size_of
 
 __all__ = ["save", "save_setting", "save_tensors", "save_weights"]
 
 EXPORT = "export.json"
-GENERATION = "generation_config.json"
 KEPT = (
     *("chat_template.jinja", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt"),
     *("spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "source.spm", "target.spm"),

@@ -35,6 +35,20 @@ class GenerateOptions(DecodeOptions):
         return DecodeOptions(**{f.name: getattr(self, f.name) for f in dataclasses.fields(DecodeOptions)})
 
 
+@dataclass
+class Pieces:
+    """The pieces of one text as they come. `before`: what stands in front of them: the prompt, unless it is a source."""
+
+    before: str
+    pieces: Iterator[str]
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        return next(self.pieces)
+
+
 @command("generate", GenerateOptions)
 def generate(options: GenerateOptions) -> list[Generated] | Iterator[str]:
     """A `Generated` for every sequence of every prompt, in order; with `stream=True` the pieces of the one text, its prompt excepted."""
@@ -45,11 +59,13 @@ def generate(options: GenerateOptions) -> list[Generated] | Iterator[str]:
     prompts = options.prompts or ("",)
     asked = options.max_new_tokens
     for prompt in prompts:
-        room = model.context - len(decoding.encode_prompt(model, tokenizer, prompt))
+        begun = decoding.encode_prompt(model, tokenizer, prompt)
+        room = model.context - len(begun if model.reads == "text" else decoding.first_ids(model))
         if asked is not None and asked > room:
             say(f"the context of {model.context:,} tokens leaves room for {room:,} new ones, fewer than the {asked:,} asked for")
     if options.stream:
-        return decoding.stream(model, tokenizer, prompts[0], options.decoding)
+        before = prompts[0] if model.reads == "text" else ""
+        return Pieces(before, decoding.stream(model, tokenizer, prompts[0], options.decoding))
     return decoding.generate(model, tokenizer, prompts, options.decoding)
 
 
@@ -68,11 +84,12 @@ def show(found: list[Generated] | Iterator[str], options: GenerateOptions) -> No
         texts = [json.dumps(dataclasses.asdict(one), ensure_ascii=False) for one in found] if options.json else [one.text for one in found]
         print(("\n" if options.json or not any("\n" in text for text in texts) else "\n\n").join(texts))
         return
-    prompt = options.prompts[0] if options.prompts else ""
+    before = found.before if isinstance(found, Pieces) else ""
     if options.json:
-        print(json.dumps({"prompt": prompt, "text": prompt + "".join(found)}, ensure_ascii=False))
+        prompt = options.prompts[0] if options.prompts else ""
+        print(json.dumps({"prompt": prompt, "text": before + "".join(found)}, ensure_ascii=False))
         return
-    print(prompt, end="", flush=True)
+    print(before, end="", flush=True)
     for piece in found:
         print(piece, end="", flush=True)
     print()

@@ -24,23 +24,28 @@ from .command import command
 SIZES = {
     "context": ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length"),
     "vocabulary": ("vocab_size",),
-    "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
+    "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers"),
     "width": ("hidden_size", "n_embd", "d_model", "dim"),
-    "heads": ("num_attention_heads", "n_head", "num_heads", "n_heads"),
+    "heads": ("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads"),
 }
+DECODER = ("decoder_layers", "num_decoder_layers")
+"""Where a model that reads a source may have another number of layers."""
 # In this order: `attention.output.LayerNorm` is a norm, `embeddings.LayerNorm` too.
 PARTS = {
     "norms": r"norm|(^|\.)ln_",
     "head": r"^(\w*head|score|\w*classifier|cls|qa_outputs|(lm_)?predictions|vocab_\w+)\b|(^|\.)pooler\b",
-    "embed": r"embed|(^|\.)w[tp]e\b|^shared\b",
-    "attention": r"att(n|ention)",
-    "recurrent": r"\.(input|state)\.",
+    "embed": r"embed|(^|\.)w[tp]e\b|(^|\.)shared\b",
+    "attention": r"att(n|ention)|\.cross\.|^(align|mix)\.",
+    "recurrent": r"\.(input|state)\.|^bridge\.",
     "counts": r"^(parts\.\d\.)?counts\.",
     "mlp": r"mlp|ffn?(_output)?\b|feed_?forward|intermediate|DenseReluDense|output\.dense|\.fc\d",
 }
-BUFFERS = r"\.attn\.(masked_)?bias$|inv_freq$|position_ids$"  # saved by some, learnt by none
+SHOWN = ("embed", "attention", "recurrent", "counts", "mlp", "norms", "head", "other")
+BUFFERS = r"\.attn\.(masked_)?bias$|inv_freq$|position_ids$|^final_logits_bias$"  # saved by some, learnt by none
 TWINS = r"^(lm_head(\.decoder)?|(cls\.)?predictions\.decoder|vocab_projector)\.weight$|^(lm_head|(cls\.)?predictions)\.decoder\.bias$"
 """Saved once more by some where they are tied."""
+SIDES = r"^(model\.)?(encoder|decoder)\.embed_tokens\.weight$"
+"""The token vectors of a source and its target, saved once more by some where both sides share them."""
 UNTIED = ("llama", "mistral", "qwen2", "qwen3")
 """Families that tie nothing unless config.json says so."""
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8", "U8": "uint8"}
@@ -58,8 +63,9 @@ class InfoOptions:
 @command("info", InfoOptions)
 def info(options: InfoOptions) -> dict[str, Any]:
     """Returns one dictionary: model, family, parameters (tied ones once), parameters_by_part, dtype, bytes (of the weight files), memory
-    (bytes of the weights in float32, as they are loaded), context (tokens), vocabulary, layers, width, heads, tokenizer, task, tasks (that
-    it can be loaded for), trained. What the folder does not say is None. Of a Hub id only small files and headers are downloaded.
+    (bytes of the weights in float32, as they are loaded), context (tokens), vocabulary, layers, width, heads, decoder_layers (of a model
+    that also has an encoder, whose are layers and heads), tokenizer, task, tasks (that it can be loaded for), trained. What the folder does
+    not say is None. Of a Hub id only small files and headers are downloaded.
 
     InputError names the file: no such folder, no config.json, missing or damaged weights, a damaged tokenizer.
     """
@@ -77,11 +83,12 @@ def info(options: InfoOptions) -> dict[str, Any]:
         "model": options.model,
         "family": config.get("model_type"),
         "parameters": parameters,
-        "parameters_by_part": {part: parts[part] for part in ("embed", "attention", "mlp", "norms", "head", "other") if parts[part]},
+        "parameters_by_part": {part: parts[part] for part in SHOWN if parts[part]},
         "dtype": ", ".join(DTYPES.get(name, name.lower()) for name, _ in dtypes.most_common()),
         "bytes": size,
         "memory": 4 * parameters,
         **_sizes(config, str(folder / "config.json")),
+        "decoder_layers": next((config[name] for name in DECODER if config.get(name) is not None), None),
         "tokenizer": _tokenizer(folder),
         "task": record.get("task") or (task_of(config["model_type"], config.get("architectures")) if tasks else None),
         "tasks": tasks,
@@ -100,8 +107,8 @@ def show(result: dict[str, Any], options: InfoOptions) -> None:
     rows["parameters"] = f"{total}   {result['dtype']}, {count(result['bytes'])}B on disk, {count(result['memory'])}B in memory"
     for part, number in result["parameters_by_part"].items():
         rows[f"  {part}"] = f"{number:>{len(total)},}   {number / result['parameters']:5.1%}"
-    for name in ("layers", "width", "heads", "context", "vocabulary", "tokenizer", "task"):
-        rows[name] = result[name]
+    for name in ("layers", "decoder_layers", "width", "heads", "context", "vocabulary", "tokenizer", "task"):
+        rows[name.replace("_", " ")] = result[name]
     rows["can do"] = ", ".join(result["tasks"]) or None
     rows |= result["trained"] or {}
     width = max(map(len, rows))
@@ -128,18 +135,28 @@ def _weights(folder: Path, config: dict[str, Any], options: InfoOptions) -> tupl
             raise
         found, size = hub.headers(options.model, revision=options.revision)
         tensors = {each.name: each for each in found}
-    tied = config.get("tie_word_embeddings", config.get("model_type") not in UNTIED)
-    once = {each.shape for name, each in tensors.items() if not re.search(TWINS, name)}
+    twins = _twins(config)
+    once = {each.shape for name, each in tensors.items() if not re.search(f"{TWINS}|{SIDES}", name)}
     parts: Counter[str] = Counter()
     dtypes: Counter[str] = Counter()
     for name, each in tensors.items():
         mask = re.search(BUFFERS, name) and not (name.endswith("attn.bias") and len(each.shape) == 1)
-        if mask or (tied and re.search(TWINS, name) and each.shape in once):  # some files hold the second of two alone
+        waves = config.get("model_type") == "marian" and "embed_positions" in name  # which BART learns
+        if mask or waves or (re.search(twins, name) and each.shape in once):
             continue
+        if re.search(twins, name):  # some files hold the second of two alone
+            once.add(each.shape)
         part = next((part for part, pattern in PARTS.items() if re.search(pattern, name, re.IGNORECASE)), "other")
         parts[part] += prod(each.shape)
         dtypes[each.dtype] += prod(each.shape)
     return parts, dtypes, size
+
+
+def _twins(config: dict[str, Any]) -> str:
+    """What in the names of tensors tells that they are there once already."""
+    tied = config.get("tie_word_embeddings", config.get("model_type") not in UNTIED)
+    shared = config.get("model_type") == "t5" or (tied and config.get("share_encoder_decoder_embeddings", True))
+    return "|".join([TWINS] * bool(tied) + [SIDES] * bool(shared)) or "(?!)"
 
 
 def _headers(path: Path) -> Iterator[Any]:

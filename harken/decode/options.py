@@ -34,9 +34,10 @@ class DecodeOptions:
 class Generated:
     """One continuation.
 
-    `text`: the prompt and what follows it, up to a stop string · `ids`, `logprobs`: the new tokens (the end token and those of a stop
-    string included) and their natural log-probability under the model itself, before temperature and filters · `finish_reason`: "stop"
-    (the model ended the text, or a stop string came) or "length" · `prompt` · `index`: which of the prompt's `num_return_sequences` it is.
+    `text`: the prompt and what follows it, up to a stop string; of a model that reads a source, which is its prompt, the output alone ·
+    `ids`, `logprobs`: the new tokens (the end token and those of a stop string included) and their natural log-probability under the model
+    itself, before temperature and filters · `finish_reason`: "stop" (the model ended the text, or a stop string came) or "length" ·
+    `prompt` · `index`: which of the prompt's `num_return_sequences` it is.
     """
 
     text: str

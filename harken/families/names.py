@@ -91,17 +91,17 @@ def places(model: nn.Module, table: dict[str, Rule]) -> dict[str, Place]:
 
 def check(place: Place, tensor: Tensor, key: str, where: str) -> None:
     """InputError unless the tensor `key` of the file `where` can be put there."""
-    learned = isinstance(place.into, nn.Parameter)
-    if learned and tensor.shape != place.shape:
+    learned, counts = isinstance(place.into, nn.Parameter), not place.into.is_floating_point()  # these are as many as were counted
+    if len(tensor.shape) != len(place.shape) if counts else tensor.shape != place.shape:
         raise InputError(f"{where}: {key} has shape {tuple(tensor.shape)}, config.json asks for {place.shape}")
-    if tensor.is_floating_point() != place.into.is_floating_point():
+    if tensor.is_floating_point() == counts:
         wanted = "floating-point weights" if learned else str(place.into.dtype).removeprefix("torch.")
         raise InputError(f"{where}: {key} holds {str(tensor.dtype).removeprefix('torch.')}, not {wanted}")
 
 
 def put(model: nn.Module, place: Place, tensor: Tensor) -> None:
     """Copy a tensor of theirs to its place, whatever its precision."""
-    if isinstance(place.into, nn.Parameter):
+    if place.into.is_floating_point():
         rows = place.into.detach().narrow(0, place.start, place.rows) if place.into.dim() else place.into.detach()
         if place.transposed:  # fast into contiguous memory and within one precision
             tensor = tensor.T if tensor.dtype == rows.dtype else tensor.T.contiguous()

@@ -58,7 +58,7 @@ class Embedding(nn.Module):
                 raise InputError("this model does not tell kinds of tokens apart: leave types out")
             x = x + self.tokens.rows(types)
         if self.positions is not None:
-            x = x + self.positions(positions)
+            x = x + self.positions(positions).to(x.dtype)  # a table of waves stays in float32
         x = F.dropout(x if self.norm is None else self.norm(x), self.dropout, self.training)
         return x if self.project is None else self.project(x)
 

@@ -21,6 +21,7 @@ from harken.checkpoint.load import WEIGHTS, load
 from harken.checkpoint.save import save
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
+from harken.families.ngram import NgramConfig
 from harken.families.table import build
 from harken.nn.models import Model
 from harken.text.tokenizer import Tokenizer
@@ -237,6 +238,15 @@ def test_a_transposed_tensor_that_does_not_fit(tmp_path: Path) -> None:
     key = "transformer.h.0.attn.c_attn.weight"
     damaged(tmp_path / "run", lambda t: t.update({key: torch.zeros(36, 12)}))
     refusal(tmp_path / "run", f"{key} has shape (36, 12), config.json asks for (12, 36)")
+
+
+def test_counts_are_as_many_as_were_counted(tmp_path: Path) -> None:
+    tokenizer = train_characters(["abc"])
+    save(build(NgramConfig.sized(8, 1, 1, 8, tokenizer.vocab_size, 0.0)), tokenizer, tmp_path / "run")
+    damaged(tmp_path / "run", lambda t: t.update({"counts.tokens": torch.arange(5, dtype=torch.int32)}))
+    assert load(tmp_path / "run")[0].state_dict()["counts.tokens"].tolist() == [0, 1, 2, 3, 4]
+    damaged(tmp_path / "run", lambda t: t.update({"counts.tokens": torch.zeros(5, 1, dtype=torch.int32)}))
+    refusal(tmp_path / "run", "counts.tokens has shape (5, 1), config.json asks for (1,)")
 
 
 def test_leftovers_of_older_checkpoints_are_known(tmp_path: Path) -> None:

@@ -98,6 +98,23 @@ def test_the_same_model(form: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert again["proof"]["texts"] == 5 and torch.equal(logits(tmp_path / "again"), logits(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("dtype", ["auto", "float16"])
+def test_a_model_that_reads_a_source(dtype: str, tmp_path: Path) -> None:
+    sides = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}
+    torch.manual_seed(0)
+    ends = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": 2}
+    theirs = hf.BartForConditionalGeneration(hf.BartConfig(vocab_size=48, d_model=24, max_position_embeddings=32, **sides, **ends)).eval()
+    theirs.final_logits_bias += torch.randn(1, 48)
+    theirs.half().save_pretrained(tmp_path / "in")
+    train_characters([TEXT]).save(tmp_path / "in")
+    record = convert(tmp_path / "in", tmp_path / "out", dtype=dtype)
+    assert record["dtype"] == ["float16"] and record["proof"]["max_difference"] == 0
+    assert record["parameters"] == info(str(tmp_path / "out"))["parameters"] == sum(p.numel() for p in theirs.parameters())
+    before, after = (load_file(tmp_path / name / WEIGHTS) for name in ("in", "out"))
+    assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
+    assert {tensor.dtype for tensor in after.values()} == {torch.float16}
+
+
 def test_another_precision_is_stated_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     llama(tmp_path / "in")
     assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out"), "--dtype", "bfloat16"], COMMANDS) == 0

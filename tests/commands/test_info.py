@@ -18,7 +18,7 @@ from harken.cli import main
 from harken.commands.info import info
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
-from harken.families.table import build
+from harken.families.table import build, config_class
 from harken.text.train import train_characters
 
 COMMANDS = {"info": "harken.commands.info"}
@@ -60,6 +60,38 @@ def test_parts_of_a_llama_by_hand(tmp_path: Path) -> None:
     table = tokenizer.vocab_size * 32
     by_hand = {"embed": table, "attention": 32 * (32 + 16 + 16 + 32), "mlp": 3 * 32 * 96, "norms": 3 * 32, "head": table}
     assert info(tmp_path)["parameters_by_part"] == by_hand
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "seq2seq", "transformer", "t5", "bart", "marian"])
+def test_every_tensor_has_its_part(name: str, tmp_path: Path) -> None:
+    tokenizer = train_characters(["hello world"])
+    model = build(config_class(name).sized(32, 2, 4, 64, tokenizer.vocab_size, 0.0), seed=0)
+    save(model, tokenizer, tmp_path)
+    found = info(tmp_path)
+    assert found["parameters"] == sum(found["parameters_by_part"].values()) == sum(p.numel() for p in model.parameters())
+    recurrent = name in ("rnn", "lstm", "seq2seq")
+    parts = {"recurrent"} | ({"attention"} if name == "seq2seq" else set()) if recurrent else {"attention", "mlp", "norms"}
+    parts |= {"head"} if name == "t5" else set()
+    assert set(found["parameters_by_part"]) == parts | {"embed"}
+    assert (found["layers"], found["heads"]) == (2, None if recurrent else 4)
+
+
+@pytest.mark.parametrize("name", ["t5", "bart", "marian"])
+def test_layers_of_both_sides_and_vectors_they_share(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = config_class(name).sized(32, 3, 4, 64, 12, 0.0)
+    setattr(config, "num_decoder_layers" if name == "t5" else "decoder_layers", 1)
+    model = build(config, seed=0)
+    save(model, train_characters(["hello world"]), tmp_path)
+    count = sum(p.numel() for p in model.parameters())
+    assert main(["info", str(tmp_path)], COMMANDS) == 0
+    assert "decoder layers   1\n" in capsys.readouterr().out
+    tensors, prefix = load_file(tmp_path / "model.safetensors"), "" if name == "t5" else "model."
+    vectors = tensors.pop(f"{prefix}shared.weight")
+    sides = {f"{prefix}{side}.embed_tokens.weight": vectors.clone() for side in ("encoder", "decoder")}
+    for held in (sides, sides | {f"{prefix}shared.weight": vectors}):
+        save_file(tensors | held, tmp_path / "model.safetensors")
+        found = info(tmp_path)
+        assert (found["parameters"], found["layers"], found["decoder_layers"], found["width"], found["heads"]) == (count, 3, 1, 32, 4)
 
 
 def test_neither_a_tied_head_nor_a_mask_is_counted(folder: Path, saved: tuple[Path, int]) -> None:
