@@ -380,7 +380,7 @@ def test_a_tied_head_that_is_not_the_same_is_used_as_transformers_uses_it(
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
-@pytest.mark.parametrize("family", ["llama", "t5", "bart"])
+@pytest.mark.parametrize("family", ["llama", "t5", "bart", "marian"])
 def test_precision(family: str, stored: torch.dtype, tmp_path: Path) -> None:
     theirs = make(family, dict(FIRST)[family]).to(stored)
     folder, name = write(theirs, tmp_path / "theirs"), str(stored).removeprefix("torch.")
