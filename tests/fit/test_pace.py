@@ -93,15 +93,16 @@ BASE = {
 
 
 def timed(words: list[str]) -> float:
-    began = time.monotonic()
+    """Seconds from the start of the process to its last file; the folder is the last of the words."""
+    began = time.time()
     subprocess.run([*HARKEN, *words], check=True, capture_output=True)
-    return time.monotonic() - began
+    return max(path.stat().st_mtime for path in Path(words[-1]).rglob("*")) - began
 
 
 @pytest.mark.serial
 def test_a_run_of_a_fifth_of_a_minute_takes_that_long(lines, tmp_path):
     took = timed(["train", str(lines), "--minutes", "0.2", "--width", "32", "--out", str(tmp_path / "run")])
-    assert 11 < took < 13.5
+    assert 11 < took < 13
     rates = [line["learning_rate"] for line in journal(tmp_path / "run") if "learning_rate" in line]
     assert rates[-1] < 0.05 * max(rates)
 
