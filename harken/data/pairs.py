@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from .batches import Spans
 from .columns import Columns
 from .corpus import Corpus
 from .ledger import Ledger
-from .raw import decode, load, missing, stream, suffix
-from .read import OBJECTS, _object, _string
+from .raw import decode, load, stream, suffix
+from .read import OBJECTS, lines_of, object_of, text_of
 from .split import held_out
 from .tables import table, table_kind
 from .texts import TextsBuilder
@@ -124,10 +123,6 @@ class PairSpans:
         """(n, 4) every pair: pairs are never cut."""
         return self.spans
 
-    def within(self, context: int) -> PairSpans:
-        """Themselves: pairs are never cut, and those that are too long are gone already."""
-        return self
-
     def after(self, start: int) -> PairSpans:
         """The same pairs, each target read after this id."""
         return replace(self, target=replace(self.target, lead=start))
@@ -187,15 +182,7 @@ def _aligned(source: str, target: str, notes: list[str]) -> Iterator[tuple[str, 
 
 
 def _rows(name: str, columns: Columns, ledger: Ledger, notes: list[str]) -> Iterator[tuple[str, str]]:
-    if table_kind(name) == "parquet":
-        if not Path(name).exists():
-            raise missing(Path(name))
-        rows = None
-    else:
-        text, found = decode(load(name))
-        notes += found
-        rows = stream(text)
-    for row in table(name, rows, columns, SIDES, ledger=ledger, notes=notes):
+    for row in table(name, lines_of(name, notes), columns, SIDES, ledger=ledger, notes=notes):
         yield row.values["source"] or "", row.values["target"] or ""
 
 
@@ -206,8 +193,8 @@ def _fields(name: str, columns: Columns, notes: list[str]) -> Iterator[tuple[str
         if line.isspace():
             continue
         where = f"{name} line {number:,}"
-        row = _object(line, where, "source")
+        row = object_of(line, where, "source")
         keys = list(row)
         places = columns.resolve(keys, SIDES, where, word="field")
-        one, two = (_string(row[keys[places[side]]], keys[places[side]], where) for side in SIDES)
+        one, two = (text_of(row[keys[places[side]]], keys[places[side]], where) for side in SIDES)
         yield one, two

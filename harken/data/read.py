@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,11 +123,11 @@ def _objects(text: Blob, name: str, kind: Examples, columns: Columns) -> Corpus:
             blank += 1
             continue
         where = f"{name} line {number:,}"
-        found = _object(line, where, field or "text")
+        found = object_of(line, where, field or "text")
         if field is None or field not in found:
             wanted = columns if field is None else Columns({"text": field})
             field = list(found)[wanted.resolve(list(found), ("text",), where, word="field", guess=_longest(found))["text"]]
-        value = _string(found[field], field, where)
+        value = text_of(found[field], field, where)
         if not value or value.isspace():
             without += 1
         else:
@@ -145,7 +145,7 @@ def _objects(text: Blob, name: str, kind: Examples, columns: Columns) -> Corpus:
     return Corpus(texts, kind, name, ledger, notes)
 
 
-def _object(line: str, where: str, field: str) -> dict[str, Any]:
+def object_of(line: str, where: str, field: str) -> dict[str, Any]:
     """One JSON object; InputError that begins with `where`."""
     try:
         value = json.loads(line)
@@ -159,7 +159,7 @@ def _object(line: str, where: str, field: str) -> dict[str, Any]:
     return value
 
 
-def _string(value: Any, field: str, where: str) -> str:
+def text_of(value: Any, field: str, where: str) -> str:
     """The text of a field; InputError that begins with `where`."""
     if not isinstance(value, str):
         raise InputError(f"{where}: the field {field!r} is {_KINDS[type(value)]}, not text")
@@ -179,18 +179,22 @@ def _longest(found: dict[str, Any]) -> int:
 
 def _table(source: str, kind: Examples, columns: Columns) -> Corpus:
     ledger, notes, builder = Ledger(), [], TextsBuilder(source)
-    if table_kind(source) == "parquet":
-        if not Path(source).exists():
-            raise missing(Path(source))
-        rows = None
-    else:
-        text, notes = decode(load(source))
-        rows = stream(text)
-    for value in table_texts(source, rows, columns, ledger, notes):
+    for value in table_texts(source, lines_of(source, notes), columns, ledger, notes):
         builder.add(value)
     texts = builder.texts()
     ledger.balance("read", "rows", "empty texts", "examples")
     return Corpus(texts, kind, source, ledger, notes)
+
+
+def lines_of(source: str, notes: list[str]) -> Iterator[str] | None:
+    """The lines of a table that is text, None for one that is not; `notes` gets what was changed. InputError when there is no such file."""
+    if table_kind(source) == "parquet":
+        if not Path(source).exists():
+            raise missing(Path(source))
+        return None
+    text, found = decode(load(source))
+    notes += found
+    return stream(text)
 
 
 # ---- folders

@@ -46,9 +46,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     pack = packs if options.pack is None else options.pack
     plan = dataclasses.replace(plan, learning_rate=learning_rate, dtype=dtype, dropout=dropout, pack=pack)
     tokenizer.extra["model_max_length"] = data.train.context
-    data.change(lambda side: side.within(model.span))
-    if (start := getattr(config, "decoder_start_token_id", None)) is not None:
-        data.change(lambda side: side.after(start))
+    data.suit(model)
     if family(name).LEARNS == "counts":
         say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")
         return model, tokenizer, data, plan
@@ -89,8 +87,6 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
     elif learns == "gradients":
         config.initializer_range = round(math.sqrt(0.4 / size.width), 4)
     config.bos_token_id, config.eos_token_id, config.pad_token_id = tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
-    if hasattr(config, "decoder_start_token_id"):
-        config.decoder_start_token_id = tokenizer.pad_id if tokenizer.bos_id is None else tokenizer.bos_id
     for asked in ("cell", "attention", "input_feeding"):
         if (value := getattr(options, asked)) is not None:
             if not hasattr(config, asked):

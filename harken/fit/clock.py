@@ -7,9 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 LEAVING = 0.3
-"""Seconds between the last step and the last file that nothing below accounts for: the record, the words, the end of the process."""
-
-
+"""Seconds between the last step and the last file that nothing below accounts for: the record, the best weights read back."""
 _RECENT = 3
 """Measurements whose median is what the next one will take: on a busy machine a single one says little."""
 

@@ -48,7 +48,7 @@ def fit(
     *,
     pad: int,
     keep: Callable[[Progress], None],
-    clock: Clock | None = None,
+    clock: Clock,
 ) -> Progress:
     """Train `model` in place by `plan`, from the run's saved state where it has one.
 
@@ -56,7 +56,6 @@ def fit(
     Interrupted when a signal asked to stop (the state is saved), RunError when the loss is no longer a number (the last good state
     is kept).
     """
-    clock = clock or Clock()
     optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay)
     whole = Whole(model, optimizer, Batches(train, plan.batch_size, plan.seed), Average(model, plan.average))
     torch.manual_seed(plan.seed)

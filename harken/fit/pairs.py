@@ -86,7 +86,7 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Pairs, valid: P
     around = len(tokenizer.prefix) + len(tokenizer.closing)
     some = (valid or train).source.texts[: 100 * SAMPLES]
     prompts = tuple(text for text in some if around + len(tokenizer.encode(text, special=False)) <= context)[:SAMPLES] or ("",)
-    return Prepared(train.target, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger, prompts)
+    return Prepared(None, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger, prompts)
 
 
 def tell(ledger: Ledger, context: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..data.split import split
 from ..data.texts import digest
 from ..data.tokens import fitted, tokenised
 from ..families.table import family
+from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from ..text.train import choose_kind, train_characters, train_tokenizer
 from .options import TrainOptions
@@ -32,7 +32,7 @@ LEARNED = 100_000_000
 class Prepared:
     """The data of a run, ready to learn from."""
 
-    corpus: Corpus  # the training texts: all that the model is to say
+    corpus: Corpus | None  # the training texts, where a text can be met again
     train: Any  # a source of rows, as are the next two
     valid: Any | None
     test: Any | None
@@ -41,10 +41,14 @@ class Prepared:
     ledger: Ledger
     prompts: tuple[str, ...] = ("",)  # to write samples from
 
-    def change(self, how: Callable[[Any], Any]) -> None:
-        """Each of the three sides becomes `how(side)`."""
-        self.train = how(self.train)
-        self.valid, self.test = (None if side is None else how(side) for side in (self.valid, self.test))
+    def suit(self, model: Model) -> None:
+        """Cut the texts as far as the model reads at once, and put in front of every target what its targets start with."""
+
+        def suited(side: Any) -> Any:
+            return side.after(model.config.decoder_start_token_id) if model.config.reads == "source" else side.within(model.span)
+
+        self.train = suited(self.train)
+        self.valid, self.test = (None if side is None else suited(side) for side in (self.valid, self.test))
 
 
 def corpora(options: TrainOptions) -> tuple[Corpus, Corpus | None]:

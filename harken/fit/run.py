@@ -81,7 +81,8 @@ def run(options: TrainOptions) -> Trained:
             if old is not None and (schedule := old.schedule()) is not None:
                 folder.write_schedule(schedule)
             save_setting(model, tokenizer, folder.path)
-            remember(data.corpus, folder.path)
+            if data.corpus is not None:
+                remember(data.corpus, folder.path)
         clock.after = sum(held.targets for held in (data.test, None if measured_whole(data, plan) else data.valid) if held is not None)
         try:
             progress = teach(model, tokenizer, data, dataclasses.replace(plan, threads=options.threads), folder, clock)
@@ -104,8 +105,7 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     options = resumed(options, folder.record)
     model, tokenizer = load(folder.path)
     data = material_of(model.config.model_type, options).prepare(options, tokenizer, model.span)
-    if (start := getattr(model.config, "decoder_start_token_id", None)) is not None:
-        data.change(lambda side: side.after(start))
+    data.suit(model)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
         raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
     say(f"resuming {folder.path}")
