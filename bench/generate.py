@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from harken.checkpoint.save import save
-from harken.decode.generate import generate, silent_ids
+from harken.decode.generate import generate
 from harken.decode.options import DecodeOptions
 from harken.families.gpt2 import GPT2Config
 from harken.families.table import build
@@ -32,12 +32,12 @@ def main() -> None:
     for rows in (1, 16):
         prompts = ["ABCDEFGH"] * rows
         ids = torch.tensor([tokenizer.encode(p) for p in prompts])
-        options = DecodeOptions(max_new_tokens=NEW, temperature=0)
+        options = DecodeOptions(max_new_tokens=NEW, min_new_tokens=NEW, suppress_tokens=tuple(tokenizer.silent_ids))
         settings = {
             "max_new_tokens": NEW,
             "min_new_tokens": NEW,
             "do_sample": False,
-            "suppress_tokens": silent_ids(tokenizer),
+            "suppress_tokens": tokenizer.silent_ids,
             "attention_mask": torch.ones_like(ids),
         }
         ours, theirs = [], []

@@ -1,10 +1,12 @@
-"""How a dataclass field becomes a keyword, a flag, a settings key: its help, its bounds. No imports beyond the standard library."""
+"""How a dataclass field becomes a keyword, a flag, a settings key: its help, its bounds. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
+
+from .errors import InputError
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,24 @@ class Hint:
     min: float | None = None
     max: float | None = None
     above: float | None = None
+
+    def check(self, label: str, value: float) -> None:
+        """InputError, which calls the field `label`, when a number is out of bounds."""
+        for bound, holds, words in (
+            (self.min, self.min is None or value >= self.min, "at least"),
+            (self.max, self.max is None or value <= self.max, "at most"),
+            (self.above, self.above is None or value > self.above, "above"),
+        ):
+            if not holds:
+                raise InputError(f"{label} must be {words} {bound}, not {value}")
+
+
+def check_bounds(options: Any) -> None:
+    """InputError when a number in an options object, made by hand or read from a file, is out of the bounds of its field."""
+    for field in dataclasses.fields(options):
+        value, hint = getattr(options, field.name), field.metadata.get(Hint)
+        if hint is not None and isinstance(value, int | float) and not isinstance(value, bool):
+            hint.check(field.name, value)
 
 
 def argument(first: Any, help: str | None = None, *, metavar: str | None = None) -> Any:

@@ -25,6 +25,33 @@ from .match import match
 from .tensors import Tensors
 
 CPU = torch.device("cpu")
+WRITING = frozenset(
+    (
+        "max_length",
+        "min_length",
+        "do_sample",
+        "early_stopping",
+        "num_beams",
+        "temperature",
+        "top_k",
+        "top_p",
+        "typical_p",
+        "repetition_penalty",
+        "length_penalty",
+        "no_repeat_ngram_size",
+        "encoder_no_repeat_ngram_size",
+        "bad_words_ids",
+        "num_return_sequences",
+        "num_beam_groups",
+        "diversity_penalty",
+        "forced_bos_token_id",
+        "forced_eos_token_id",
+        "decoder_start_token_id",
+        "suppress_tokens",
+        "begin_suppress_tokens",
+    )
+)
+"""Keys of config.json, in older checkpoints, that say how to write."""
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 
@@ -149,8 +176,16 @@ def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: to
     if found.unused:
         modules = dict.fromkeys(name.rpartition(".")[0] for name in found.unused)
         say(f"{where}: these are not used for {config.task}: {', '.join(modules)}")
+    found.model.generation = generation_of(folder)
     origin.remember(found.model, folder)
     return found
+
+
+def generation_of(folder: Path) -> dict[str, Any]:
+    """How a folder's model is to write: generation_config.json; of older ones what config.json says about it."""
+    if (folder / GENERATION).is_file():
+        return read_json(folder / GENERATION)
+    return {name: value for name, value in read_json(folder / "config.json").items() if name in WRITING and value is not None}
 
 
 def tokenizer_of(folder: Path, config: Config) -> Tokenizer:

@@ -74,10 +74,8 @@ def _generation(model: Model) -> dict[str, object] | None:
         return None
     ends = {k: getattr(model.config, k) for k in ("bos_token_id", "eos_token_id", "pad_token_id") if getattr(model.config, k) is not None}
     home = origin(model)
-    if home is None:
-        return {**ends, "do_sample": True}
-    given, before = (read_json(home / name) if (home / name).is_file() else {} for name in (GENERATION, "config.json"))
-    return {**ends, **given, **{key: value for key, value in ends.items() if before.get(key, value) != value}}
+    before = read_json(home / "config.json") if home is not None and (home / "config.json").is_file() else {}
+    return {**ends, **model.generation, **{key: value for key, value in ends.items() if before.get(key, value) != value}}
 
 
 def _copy(tokenizer: Tokenizer, folder: Path) -> None:

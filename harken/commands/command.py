@@ -92,7 +92,7 @@ class Field:
         if read is None or (isinstance(read, float) and not math.isfinite(read)):
             raise InputError(f"{self.label} must be {KINDS[self.kind]}, not {value!r}")
         if isinstance(read, int | float):
-            self._bound(read)
+            (self.hint or Hint("")).check(self.label, read)
         return read
 
     def _typed(self, value: Any) -> Any:
@@ -124,16 +124,6 @@ class Field:
         names = [str(choice) for choice in self.choices]
         close = did_you_mean(str(value), names)
         raise InputError(f"{self.label} must be one of {', '.join(names)}, not {value!r}{close if close.startswith(' (did') else ''}")
-
-    def _bound(self, value: float) -> None:
-        hint = self.hint or Hint("")
-        for bound, holds, words in (
-            (hint.min, hint.min is None or value >= hint.min, "at least"),
-            (hint.max, hint.max is None or value <= hint.max, "at most"),
-            (hint.above, hint.above is None or value > hint.above, "above"),
-        ):
-            if not holds:
-                raise InputError(f"{self.label} must be {words} {bound}, not {value}")
 
 
 def fields(options: type) -> tuple[Field, ...]:

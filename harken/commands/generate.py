@@ -19,15 +19,11 @@ from .command import command
 class GenerateOptions(DecodeOptions):
     """Continue texts with a model. The same prompt, seed and options give the same answer, whatever else is asked with it."""
 
-    model: Any = argument("folder of the model")
-    prompts: tuple[str, ...] = argument((), "texts to continue (none: begin anew)", metavar="PROMPT...")
+    model: Any = argument("folder of the model, or its id on the Hub")
+    prompts: tuple[Any, ...] = argument((), "texts to continue (none: begin anew)", metavar="PROMPT...")
     stream: bool = option(False, "print the text as it comes (one prompt, one sequence)")
+    explain: bool = option(False, "say first how the next token will be found")
     json: bool = option(False, "print one JSON object a line")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.stream and (len(self.prompts) > 1 or self.num_return_sequences > 1):
-            raise InputError("--stream prints one text: give one prompt and leave --num-return-sequences at 1")
 
     @property
     def decoding(self) -> DecodeOptions:
@@ -51,22 +47,49 @@ class Pieces:
 
 @command("generate", GenerateOptions)
 def generate(options: GenerateOptions) -> list[Generated] | Iterator[str]:
-    """A `Generated` for every sequence of every prompt, in order; with `stream=True` the pieces of the one text, its prompt excepted."""
+    """A `Generated` for every sequence of every prompt, in order; with `stream=True` the pieces of the one text, its prompt excepted.
+
+    Also called as `generate(model, tokenizer, prompts)`. A prompt is a text, a chat (a list of messages) or a list of token ids."""
     from ..checkpoint.load import opened
     from ..decode import generate as decoding
 
-    model, tokenizer = opened(options.model)
-    prompts = options.prompts or ("",)
-    asked = options.max_new_tokens
-    for prompt in prompts:
-        begun = decoding.encode_prompt(model, tokenizer, prompt)
-        room = model.context - len(begun if model.reads == "text" else decoding.first_ids(model))
-        if asked is not None and asked > room:
-            say(f"the context of {model.context:,} tokens leaves room for {room:,} new ones, fewer than the {asked:,} asked for")
+    source, prompts = asked(options)
+    if options.stream and (len(prompts) > 1 or (options.num_return_sequences or 1) > 1):
+        raise InputError("--stream prints one text: give one prompt and leave --num-return-sequences at 1")
+    model, tokenizer = opened(source)
+    planned = decoding.plan(model, tokenizer, options.decoding)
+    for name, why in planned.dropped.items():
+        say(f"{name} in generation_config.json is not used: it {why}")
+    if options.explain:
+        say(str(planned))
     if options.stream:
-        before = prompts[0] if model.reads == "text" else ""
-        return Pieces(before, decoding.stream(model, tokenizer, prompts[0], options.decoding))
-    return decoding.generate(model, tokenizer, prompts, options.decoding)
+        encoded = decoding.encode_prompt(model, tokenizer, prompts[0], window=options.overflow == "window")
+        return Pieces(encoded.shown, decoding.stream(model, tokenizer, prompts[0], options.decoding))
+    found = decoding.generate(model, tokenizer, prompts, options.decoding)
+    tell(found, options, model.context)
+    return found
+
+
+def asked(options: GenerateOptions) -> tuple[Any, list[Any]]:
+    """The model and the prompts, also where a tokenizer stands between them."""
+    from ..decode.prompt import prompts_of
+    from ..text.tokenizer import Tokenizer
+
+    source, prompts = options.model, options.prompts
+    if prompts and isinstance(prompts[0], Tokenizer):
+        source, prompts = (source, prompts[0]), prompts[1:]
+        prompts = prompts[0] if len(prompts) == 1 else prompts
+    return source, prompts_of(prompts) if len(prompts) else [""]
+
+
+def tell(found: list[Generated], options: GenerateOptions, context: int) -> None:
+    """Say what was cut: fewer tokens than were asked for, or the front of a text."""
+    short = [one for one in found if one.finish_reason == "length" and options.max_new_tokens and len(one.ids) < options.max_new_tokens]
+    if short:
+        wanted = f"{options.max_new_tokens:,} new tokens"
+        say(f"{len(short):,} of {len(found):,} texts ended before {wanted}: the context of {context:,} is full")
+    if dropped := sum(one.dropped for one in found):
+        say(f"{dropped:,} tokens from the front of the texts were no longer seen: the context is {context:,} tokens")
 
 
 @command("stream", GenerateOptions)
@@ -86,7 +109,7 @@ def show(found: list[Generated] | Iterator[str], options: GenerateOptions) -> No
         return
     before = found.before if isinstance(found, Pieces) else ""
     if options.json:
-        prompt = options.prompts[0] if options.prompts else ""
+        prompt = asked(options)[1][0]
         print(json.dumps({"prompt": prompt, "text": before + "".join(found)}, ensure_ascii=False))
         return
     print(before, end="", flush=True)

@@ -40,6 +40,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     learner = config_class(options.parts.split(",")[0].strip()) if family(name).LEARNS == "mixture" else config
     learning_rate = planning.choose_rate(options, size.width, learner.rate)
     model = build(config, seed=options.seed)
+    model.generation = {"suppress_tokens": tokenizer.silent_ids}
     packs = (model.neural if isinstance(model, Mixture) else model).packs
     if options.pack and not packs:
         raise InputError(f"--pack: a model of the family {name} cannot read packed rows; leave it out")

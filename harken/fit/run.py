@@ -232,5 +232,5 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
     bpb = f" ({bits:.3f} bits per byte)" if bits is not None else ""
     guessed = f", the first guess was {progress.guess:.2f}" if progress.guess else ""
     say(f"{held} {loss:.4f} nats per token{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
-    say(f"the run is in {folder.path}: harken generate {folder.path}")
+    say(f"the run is in {folder.path}: harken generate {folder.path} --temperature 0.8")
     return trained

@@ -91,11 +91,23 @@ class KeyValueCache(Cache):
     def open(self, new: int, counts: Tensor | None) -> Tensor:
         """As every cache; positions (B, L) come on the device of the keys."""
         positions = super().open(new, counts)
-        even = counts is None and not self.fixed and bool((self.lengths == self.lengths[0]).all())
-        self._first = int(self.lengths[0]) if even else None
-        real = torch.arange(new) < self._counts[:, None]
-        self._slots = None if even else torch.where(real, positions, self.size).to(self.keys[0].device)
+        self._lay(positions, counts is None and not self.fixed and bool((self.lengths == self.lengths[0]).all()), self.size)
         return positions.to(self.keys[0].device)
+
+    def _lay(self, places: Tensor, even: bool, last: int) -> None:
+        """The slots (B, L) of the new tokens, the `last` for padding; `even`: they are the same in every row."""
+        real = torch.arange(places.shape[1]) < self._counts[:, None]
+        self._first = int(places[0, 0]) if even else None
+        self._slots = None if even else torch.where(real, places, last).to(self.keys[0].device)
+
+    @property
+    def held(self) -> int:
+        """Slots in use in the fullest row."""
+        return self.longest
+
+    def places(self, positions: Tensor) -> Tensor:
+        """Positions (B, L) -> the slots they lie in."""
+        return positions
 
     def keys_after(self, new: int) -> int:
         """Keys a call with `new` tokens a row may look at: those in its longest row, padding included."""
@@ -114,11 +126,17 @@ class KeyValueCache(Cache):
         return keys.mT, values
 
     def select(self, rows: Tensor) -> None:
-        """Keep these rows, in this order."""
+        """Keep these rows, in this order. Only what holds something is copied."""
+        held, same = self.held, len(rows) == len(self.lengths)
         super().select(rows)
         place = rows.to(self.keys[0].device)
-        self.keys = [t[place] for t in self.keys]
-        self.values = [t[place] for t in self.values]
+        for at in range(len(self.keys)):
+            keys, values = self.keys[at][..., :held][place], self.values[at][:, :, :held][place]
+            if not same:
+                shape = self.keys[at].shape
+                self.keys[at] = keys.new_zeros(len(rows), *shape[1:])
+                self.values[at] = values.new_zeros(len(rows), *self.values[at].shape[1:])
+            self.keys[at][..., :held], self.values[at][:, :, :held] = keys, values
 
 
 class SourceCache(KeyValueCache):

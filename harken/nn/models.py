@@ -11,7 +11,8 @@ what `torch.compile` takes whole.   B batch · C choices · L tokens · T packed
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from .mask import Mask
 from .position import Rotary
 from .rows import admit, rows_of
 from .stack import Stack
+from .window import WindowCache
 
 
 class Model(nn.Module):
@@ -41,6 +43,7 @@ class Model(nn.Module):
     reads = "text"  # or "source": something else, before it writes
     packs = False  # whether it reads packed rows, Mask(starts=...)
     packed = False  # whether its weights are, ready to answer
+    generation: Mapping[str, Any] = MappingProxyType({})  # how it is to write where nobody says, under the names of generation_config.json
 
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
         """An empty cache with room for `length` tokens in each of `batch` rows."""
@@ -205,7 +208,9 @@ class Decoder(Model):
         attn: Any = next(part for part in self.modules() if hasattr(part, "kv_heads"))
         tokens = self.stack.embed.tokens
         like = tokens.weight if tokens.packed is None else tokens.packed
-        return KeyValueCache(len(self.stack.layers), batch, attn.kv_heads, attn.width, min(length, self.context), like)
+        shape, size = (len(self.stack.layers), batch, attn.kv_heads, attn.width), min(length, self.context)
+        window = max((w or size for w in self._windows), default=size)  # a layer that sees everything needs everything
+        return KeyValueCache(*shape, size, like) if size <= 2 * window else WindowCache(*shape, size, window, like)
 
     def forward(
         self,
@@ -254,7 +259,7 @@ class Decoder(Model):
         looks = {
             window: Look.of(
                 mask.with_causal(window if window is not None and window < keys else None),
-                positions,
+                positions if cache is None else cache.places(positions),
                 keys,
                 past=past,
                 exact=self.packed,

@@ -117,6 +117,16 @@ class Tokenizer:
         """The special ids behind a text that is read to be answered: the template's, else its end."""
         return self.suffix or ([] if self.eos_id is None else [self.eos_id])
 
+    @functools.cached_property
+    def silent_ids(self) -> list[int]:
+        """The ids that say nothing where a text is written: padding, its beginning, a mask, an unknown character; its end is not one."""
+        silent = {self.pad_id, self.bos_id, self.cls_id, self.mask_id, self.unk_id} - {self.eos_id}
+        return sorted(i for i in silent if i is not None)
+
+    @property
+    def target(self) -> Tokenizer:
+        return self
+
     # ---- ids to text
 
     def decode(self, ids: Sequence[int] | np.ndarray, skip_special: bool = True) -> str:

@@ -67,7 +67,7 @@ def test_generate_prints_texts_and_json(run, capsys):
     assert all(line.startswith("ki") for line in lines[3:])
     assert main(["generate", run, "ma", "--json", "--max-new-tokens", "3"]) == 0
     found = json.loads(said(capsys)[0][0])
-    assert found.keys() == {"text", "ids", "logprobs", "finish_reason", "prompt", "index"}
+    assert found.keys() == {"text", "ids", "logprobs", "finish_reason", "prompt", "index", "score", "dropped"}
     assert found["prompt"] == "ma"
     assert len(found["ids"]) == len(found["logprobs"]) <= 3
 

@@ -35,6 +35,6 @@ def test_a_source_is_not_printed(folder: str, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_source_takes_no_room(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for asked, said in ((11, ""), (12, "the context of 12 tokens leaves room for 11 new ones, fewer than the 12 asked for\n")):
-        assert main(["generate", folder, "abcabc", "--max-new-tokens", str(asked)], COMMANDS) == 0
+    for asked, said in ((11, ""), (12, "1 of 1 texts ended before 12 new tokens: the context of 12 is full\n")):
+        assert main(["generate", folder, "abcabc", "--min-new-tokens", "11", "--max-new-tokens", str(asked)], COMMANDS) == 0
         assert capsys.readouterr().err == said

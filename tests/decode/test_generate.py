@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import string
+from typing import Any
 
 import pytest
 import torch
 
 from harken.base.errors import InputError
-from harken.decode.generate import generate, next_distribution, silent_ids, stream
-from harken.decode.options import DecodeOptions
+from harken.decode.generate import generate, next_distribution, stream
+from harken.decode.options import DRAWS, DecodeOptions
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
 from harken.families.table import build
@@ -22,13 +22,15 @@ def made(family, *, width=48, heads=3, context=64, tokenizer=None):
     tokenizer = tokenizer or train_characters([string.ascii_lowercase])
     config = family.sized(width, 2, heads, context, tokenizer.vocab_size, 0.0)
     config.eos_token_id, config.initializer_range = tokenizer.eos_id, 0.2
-    return build(config, seed=1), tokenizer
+    model = build(config, seed=1)
+    model.generation = {"suppress_tokens": tokenizer.silent_ids}
+    return model, tokenizer
 
 
 def known(model, tokenizer, text: str) -> torch.Tensor:
     """(V,) log-probabilities of the next token among those that may be written."""
     found = next_distribution(model, tokenizer, text)
-    found[silent_ids(tokenizer)] = float("-inf")
+    found[tokenizer.silent_ids] = float("-inf")
     return found.log_softmax(-1)
 
 
@@ -37,18 +39,42 @@ def words(rng: random.Random, most: int) -> list[str]:
 
 
 def options(rng: random.Random) -> DecodeOptions:
-    return DecodeOptions(
-        max_new_tokens=rng.randint(1, 24),
-        min_new_tokens=0,
-        temperature=rng.choice([0, 0.7, 1.3]),
-        top_k=rng.choice([0, 5]),
-        top_p=rng.choice([1.0, 0.8]),
-        min_p=rng.choice([0.0, 0.1]),
-        repetition_penalty=rng.choice([1.0, 1.0, 1.2]),
-        stop_strings=rng.choice([(), (), ("e",), ("th", "he", "ing")]),
-        num_return_sequences=rng.choice([1, 1, 3]),
-        seed=rng.randint(0, 1000),
-    )
+    """Any that go together."""
+    asked: dict[str, Any] = {"max_new_tokens": rng.randint(1, 24), "seed": rng.randint(0, 1000)}
+    drawn = rng.random() < 0.7
+    for name, values in MAYBE.items():
+        if rng.random() < 0.25 and (drawn or name not in DRAWS):
+            asked[name] = rng.choice(values)
+    if drawn:
+        asked |= {"do_sample": True, "num_return_sequences": rng.choice([1, 1, 3])}
+    return DecodeOptions(**asked)
+
+
+MAYBE: dict[str, list[Any]] = {
+    "temperature": [0.7, 1.3],
+    "top_k": [1, 5],
+    "top_p": [0.8, 0.3],
+    "min_p": [0.1],
+    "typical_p": [0.7],
+    "epsilon_cutoff": [0.02],
+    "eta_cutoff": [0.02],
+    "min_new_tokens": [0, 1],
+    "min_length": [5, 20],
+    "repetition_penalty": [1.2, 0.8],
+    "frequency_penalty": [0.5],
+    "presence_penalty": [-0.5, 1.0],
+    "no_repeat_ngram_size": [1, 2],
+    "encoder_no_repeat_ngram_size": [2],
+    "bad_words": [("e",), ("ab", "c")],
+    "suppress_tokens": [(7, 8)],
+    "begin_suppress_tokens": [(9,)],
+    "logit_bias": [{10: 4.0, 12: -3.0}],
+    "forced_eos_token_id": [(2,)],
+    "stop_strings": [("e",), ("th", "he", "ing")],
+    "guidance_scale": [1.5],
+    "use_cache": [False],
+    "overflow": ["window"],
+}
 
 
 def batched_equals_alone(family, batches: int) -> None:
@@ -56,8 +82,10 @@ def batched_equals_alone(family, batches: int) -> None:
     rng = random.Random(0)
     for _ in range(batches):
         asked, prompts = options(rng), words(rng, 6)
+        if rng.random() < 0.3:  # a beginning that all share is read once
+            prompts = ["the same beginning of all " + prompt for prompt in prompts]
         together = generate(model, tokenizer, prompts, asked)
-        n = asked.num_return_sequences
+        n = asked.num_return_sequences or 1
         for i, prompt in enumerate(prompts):
             assert generate(model, tokenizer, [prompt], asked) == together[i * n : (i + 1) * n]
 
@@ -82,7 +110,7 @@ def test_greedy_follows_the_full_forward_pass():
         with torch.no_grad():
             scores = model(torch.tensor([ids]), last=True)[0].log_softmax(-1)
         assert logprob == pytest.approx(scores[token].item(), abs=1e-5)
-        scores[silent_ids(tokenizer)] = float("-inf")
+        scores[tokenizer.silent_ids] = float("-inf")
         assert int(scores.argmax()) == token
         ids.append(token)
 
@@ -101,7 +129,7 @@ def test_what_says_nothing_is_never_written():
     found = generate(model, tokenizer, ["ab"], DecodeOptions(max_new_tokens=20, num_return_sequences=50, temperature=3.0))
     written = {token for one in found for token in one.ids}
     assert len(written) > 20
-    assert not written & set(silent_ids(tokenizer))
+    assert not written & set(tokenizer.silent_ids)
     assert all(len(one.text) == len("ab") + len(one.ids) - (one.finish_reason == "stop") for one in found)
 
 
@@ -124,7 +152,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it():
 
 def test_seeds_differ_and_repeat():
     model, tokenizer = made(LlamaConfig)
-    first, again, other = (generate(model, tokenizer, ["abc"], DecodeOptions(max_new_tokens=20, seed=s)) for s in (1, 1, 2))
+    first, again, other = (generate(model, tokenizer, ["abc"], DecodeOptions(max_new_tokens=20, seed=s, do_sample=True)) for s in (1, 1, 2))
     assert first == again
     assert first != other
     three = generate(model, tokenizer, ["abc"], DecodeOptions(max_new_tokens=20, seed=1, num_return_sequences=3))
@@ -163,9 +191,9 @@ def test_a_stream_is_the_text_in_pieces(kind):
     texts = ["grün und naïve 🙂 weiß", "ein Fluß, ein Baum 🌳"]
     tokenizer = train_characters(texts) if kind == "char" else train_bpe(texts, 270)
     model, _ = made(GPT2Config, tokenizer=tokenizer)
-    asked = DecodeOptions(max_new_tokens=40, seed=3)
+    asked = DecodeOptions(max_new_tokens=40, seed=3, do_sample=True)
     whole = generate(model, tokenizer, ["ein "], asked)[0]
-    pieces = list(stream(model, tokenizer, "ein ", dataclasses.replace(asked, num_return_sequences=2)))
+    pieces = list(stream(model, tokenizer, "ein ", asked))
     assert "ein " + "".join(pieces) == whole.text
 
 

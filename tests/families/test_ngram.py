@@ -100,13 +100,13 @@ def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits(made: tuple[NGram, 
         prompts = ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(0, 12))) for _ in range(rng.randint(1, 6))]
         options = DecodeOptions(
             max_new_tokens=rng.randint(1, 12),
-            temperature=rng.choice([0, 0.7, 1.3]),
+            temperature=rng.choice([0.7, 1.3]),
             top_k=rng.choice([0, 5]),
             top_p=rng.choice([1.0, 0.8]),
             num_return_sequences=rng.choice([1, 3]),
             seed=rng.randint(0, 1000),
         )
         together = generate(model, tokenizer, prompts, options)
-        n = options.num_return_sequences
+        n = options.num_return_sequences or 1
         for i, prompt in enumerate(prompts):
             assert generate(model, tokenizer, [prompt], options) == together[i * n : (i + 1) * n]

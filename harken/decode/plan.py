@@ -1,0 +1,138 @@
+"""What a call of decoding will do, worked out before the first token: the search, and the chain of what changes the scores.
+
+print(plan(model, tokenizer, DecodeOptions(temperature=0.7, top_p=0.9)))
+sampling: Temperature(temperature=0.7) → TopP(p=0.9); ends at 2
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..base.errors import InputError
+from ..nn.models import Model
+from ..text.tokenizer import Tokenizer
+from . import filters, processors
+from .options import DecodeOptions
+from .processors import Processor
+from .settle import Settled, settle
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`options`: settled · `search`: how tokens are found · `processors`: what changes the scores, in order · `filters`: what else does
+    where tokens are drawn · `ends`: ids that end a text · `dropped`: what generation_config.json says and does not apply, and why ·
+    `deadline`: the moment, of `time.monotonic()`, when every text ends."""
+
+    options: DecodeOptions
+    search: str
+    processors: tuple[Processor, ...]
+    filters: tuple[Processor, ...]
+    ends: tuple[int, ...]
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    deadline: float | None = None
+
+    @property
+    def width(self) -> int:
+        """Rows for each prompt."""
+        asked = self.options
+        return max(asked.num_beams or 1, asked.num_return_sequences or 1)
+
+    def __str__(self) -> str:
+        chain = processors.described((*self.processors, *self.filters)) or "the model's own scores"
+        guided = f"guidance {self.options.guidance_scale:g}; " if self.options.guidance_scale not in (None, 1) else ""
+        return f"{self.search}: {guided}{chain}; " + (f"ends at {', '.join(map(str, self.ends))}" if self.ends else "has no end token")
+
+
+def plan(model: Model, tokenizer: Tokenizer, asked: DecodeOptions) -> Plan:
+    """What `asked` means for this model. InputError for what contradicts itself, does not apply or names no token."""
+    found = settle(asked, model.generation, model.reads)
+    options, vocab = found.options, model.config.vocab_size
+    ends = options.eos_token_id or listed(model.config.eos_token_id)
+    for name in ("suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id", "eos_token_id"):
+        check_ids(name, getattr(options, name), vocab)
+    check_ids("logit_bias", options.logit_bias, vocab)
+    for name in ("forced_bos_token_id", "decoder_start_token_id"):
+        check_ids(name, listed(getattr(options, name)), vocab)
+    deadline = None if options.max_time is None else time.monotonic() + options.max_time
+    keep = 1 if options.num_beams == 1 else 1 + len(ends)  # beams must have something to go on with beside the ends
+    drawn = tuple(drawing(options, keep)) if options.do_sample else ()
+    return Plan(options, found.search, tuple(changing(found, model, tokenizer, ends)), drawn, tuple(ends), found.dropped, deadline)
+
+
+def changing(found: Settled, model: Model, tokenizer: Tokenizer, ends: Sequence[int]) -> Iterable[Processor]:
+    """What changes the scores in every search, in the order of Hugging Face's library."""
+    asked = found.options
+    if asked.logit_bias:
+        yield processors.LogitBias(asked.logit_bias)
+    if asked.repetition_penalty not in (None, 1):
+        yield processors.RepetitionPenalty(asked.repetition_penalty)
+    if asked.frequency_penalty:
+        yield processors.Frequency(asked.frequency_penalty)
+    if asked.presence_penalty:
+        yield processors.Presence(asked.presence_penalty)
+    if asked.no_repeat_ngram_size:
+        yield processors.NoRepeatNgram(asked.no_repeat_ngram_size)
+    if asked.encoder_no_repeat_ngram_size:
+        yield processors.EncoderNoRepeatNgram(asked.encoder_no_repeat_ngram_size)
+    if words := bad_words(asked.bad_words, tokenizer, ends) + found.bad_words:
+        yield processors.BadWords(words)
+    if asked.min_length and ends:
+        yield processors.MinLength(asked.min_length, tuple(ends))
+    if asked.min_new_tokens and ends:
+        yield processors.MinNewTokens(asked.min_new_tokens, tuple(ends))
+    first = asked.forced_bos_token_id
+    if first is None and model.reads == "source":
+        first = model.config.forced_bos_token_id
+    if first is not None:
+        yield processors.ForcedBos(first)
+    if asked.forced_eos_token_id:
+        yield processors.ForcedEos(asked.forced_eos_token_id)
+    if asked.suppress_tokens:
+        yield processors.Suppress(asked.suppress_tokens)
+    if asked.begin_suppress_tokens:
+        yield processors.BeginSuppress(asked.begin_suppress_tokens)
+
+
+def drawing(asked: DecodeOptions, keep: int) -> Iterable[Processor]:
+    """What else does where tokens are drawn, in the same order; at least `keep` tokens stay."""
+    if asked.temperature not in (None, 1):
+        yield filters.Temperature(asked.temperature)
+    if asked.top_k:
+        yield filters.TopK(asked.top_k, keep)
+    if asked.top_p not in (None, 1):
+        yield filters.TopP(asked.top_p, keep)
+    if asked.min_p:
+        yield filters.MinP(asked.min_p, keep)
+    if asked.typical_p not in (None, 1):
+        yield filters.Typical(asked.typical_p, keep)
+    if asked.epsilon_cutoff:
+        yield filters.Epsilon(asked.epsilon_cutoff, keep)
+    if asked.eta_cutoff:
+        yield filters.Eta(asked.eta_cutoff, keep)
+
+
+def bad_words(words: Sequence[str], tokenizer: Tokenizer, ends: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Each word as tokens, as it stands at the start of a text and inside one. InputError when it cannot be written at all."""
+    found: dict[tuple[int, ...], None] = {}
+    for word in words:
+        bare, inside = (tuple(tokenizer.target.encode(text, special=False)) for text in (word, f" {word.lstrip()}"))
+        if tokenizer.target.unk_id in bare:
+            raise InputError(f"the bad word {word!r} cannot be written with this tokenizer: leave it out")
+        found[bare] = None
+        if inside[-len(bare) :] != bare and tokenizer.target.unk_id not in inside:
+            found[inside] = None
+    return tuple(ids for ids in found if ids and ids not in [(end,) for end in ends])
+
+
+def listed(given: int | Sequence[int] | None) -> tuple[int, ...]:
+    """None, one id or several, as several."""
+    return () if given is None else (given,) if isinstance(given, int) else tuple(given)
+
+
+def check_ids(name: str, ids: Iterable[int], vocab: int) -> None:
+    """InputError when an id is not in the vocabulary."""
+    for i in ids:
+        if not 0 <= i < vocab:
+            raise InputError(f"{name}: {i} is no token id: the vocabulary has {vocab:,} ids, 0 to {vocab - 1}")

@@ -1,0 +1,111 @@
+"""The model's side of decoding: it reads what the rows begin with, then a token a step, and says how every row may go on.
+
+Rows of different length share the batch without gaps. A row that has ended stays in it, and reads nothing, until a quarter of the
+batch has: to copy the cache is dearer than to carry it along.   A rows under way · V vocabulary
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..nn.mask import Mask
+from ..nn.models import Model
+from .rows import Row
+
+TOKENS = 8_192
+"""Read at once at most, so that a long prompt takes no more memory than its cache."""
+SHARED = 16
+"""Tokens that all prompts must begin with to be read once for all."""
+
+
+class Reader:
+    """`logits` (A, V): what the model says comes next, for the rows it was last given. `cached` False reads everything again each time."""
+
+    def __init__(self, model: Model, rows: Sequence[Row], samples: int, *, cached: bool = True):
+        self.model, self.cached, self.samples = model, cached, samples
+        self._read(rows[::samples])
+        if samples > 1:
+            self._spread([i for i in range(len(rows) // samples) for _ in range(samples)])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the cache."""
+        return self.cache.nbytes
+
+    def go_on(self, rows: Sequence[Row], parents: Sequence[int]) -> None:
+        """Read the newest token of every row; the n-th went on from the `parents[n]`-th of the rows before."""
+        again = [row.outgrown(self.model.context) for row in rows]
+        if not self.cached:
+            self._read(rows)
+            return
+        places = [self._places[parent] for parent in parents]
+        held = len(self.cache.lengths)
+        if len(places) <= 0.75 * held or any(b <= a for a, b in itertools.pairwise(places)):
+            if places != list(range(held)):
+                self.cache.select(torch.tensor(places))
+            places, held = list(range(len(places))), len(places)
+        self._places, texts = places, [[] for _ in range(held)]
+        for row, place, anew in zip(rows, places, again, strict=True):
+            texts[place] = row.seen if anew else row.ids[-1:]
+        if any(again):
+            self.cache.trim(self.cache.lengths.index_fill(0, torch.tensor([p for p, anew in zip(places, again, strict=True) if anew]), 0))
+        logits = self._feed(texts)
+        self.logits = logits if len(places) == held else logits[places]
+
+    def _read(self, rows: Sequence[Row]) -> None:
+        """Read all of every row, what they all begin with only once."""
+        texts = [row.seen for row in rows]
+        room = min(max(len(row.seen) + row.limit - len(row.ids) for row in rows), self.model.context)
+        sources = [row.source for row in rows if row.source is not None]
+        shared = 0 if sources or len(rows) == 1 else common(texts)
+        self._places = list(range(len(rows)))
+        if shared >= SHARED:
+            self.cache = self.model.begin(1, room)
+            self._feed([texts[0][:shared]])
+            self.cache.select(torch.zeros(len(rows), dtype=torch.int64))
+            texts = [text[shared:] for text in texts]
+        elif sources:
+            source, mask = padded(sources, self.model.device)
+            self.cache = self.model.begin(len(rows), room, source, mask)
+        else:
+            self.cache = self.model.begin(len(rows), room)
+        self.logits = self._feed(texts)
+
+    def _spread(self, rows: list[int]) -> None:
+        """Carry on with these rows, some of them more than once."""
+        self.cache.select(torch.tensor(rows))
+        self.logits, self._places = self.logits[rows], list(range(len(rows)))
+
+    def _feed(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        """Read new tokens, as many of each row as there are; (rows, V) of what follows the last of each."""
+        most = max(map(len, texts))
+        step = max(1, TOKENS // len(texts))
+        logits: Tensor | None = None
+        for begin in range(0, most, step):
+            parts = [text[begin : begin + step] for text in texts]
+            ids, mask = padded(parts, self.model.device)
+            found = self.model(ids, mask if len(set(map(len, parts))) > 1 else Mask(), cache=self.cache, last=True)
+            ends = torch.tensor([begin < len(text) <= begin + step for text in texts], device=found.device)
+            logits = found if logits is None else torch.where(ends[:, None], found, logits)
+        assert logits is not None
+        return logits
+
+
+def common(texts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all texts begin with, the last of each aside."""
+    low, high = min(map(list, texts)), max(map(list, texts))
+    most = min(map(len, texts)) - 1
+    return next((i for i in range(most) if low[i] != high[i]), max(most, 0))
+
+
+def padded(texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Mask]:
+    """Ids as rows (B, L), and their lengths."""
+    lengths = torch.tensor([len(ids) for ids in texts])
+    rows = torch.zeros(len(texts), int(lengths.max()), dtype=torch.int64)
+    for i, ids in enumerate(texts):
+        rows[i, : len(ids)] = torch.tensor(ids, dtype=torch.int64)
+    return rows.to(device), Mask(lengths=lengths)

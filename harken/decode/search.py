@@ -1,0 +1,78 @@
+"""A token after the other: always the likeliest, or one drawn.
+
+A search is asked once a step. It is shown what the model says of every row under way, writes into the rows, and tells which of them go
+on and from which of those before.   A rows under way · V vocabulary
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .plan import Plan
+from .processors import apply
+from .rows import Row
+from .sample import draw, likeliest
+
+
+class Step(NamedTuple):
+    """`rows`: those that go on · `parents`: for each of them, the place among the rows before of the one it continues · `said`: tokens of
+    text that are certain now, and of which row."""
+
+    rows: list[Row]
+    parents: list[int]
+    said: list[tuple[Row, int]]
+
+
+class Search(Protocol):
+    """One way to find the next tokens."""
+
+    def step(self, known: Tensor, scores: Tensor) -> Step:
+        """known (A, V): the model's own logits · scores (A, V): the same, guided where that is asked for."""
+        ...
+
+    def results(self) -> list[Row]:
+        """The finished rows: those of the first prompt, then those of the next."""
+        ...
+
+
+class OneByOne:
+    """Greedy decoding and sampling, https://arxiv.org/abs/1904.09751."""
+
+    def __init__(self, plan: Plan, rows: Sequence[Row]):
+        self.plan, self.all, self.rows = plan, list(rows), list(rows)
+
+    def step(self, known: Tensor, scores: Tensor) -> Step:
+        """Every row gets its next token."""
+        ids = pick(self.plan, self.rows, scores)
+        logprobs = logprobs_of(known, ids)
+        said = [
+            (row, token)
+            for row, token, logprob in zip(self.rows, ids.tolist(), logprobs.tolist(), strict=True)
+            if row.write(token, logprob, self.plan)
+        ]
+        parents = [i for i, row in enumerate(self.rows) if row.finish is None]
+        self.rows = [self.rows[i] for i in parents]
+        return Step(self.rows, parents, said)
+
+    def results(self) -> list[Row]:
+        """All rows, in the order they came in."""
+        return self.all
+
+
+def pick(plan: Plan, rows: Sequence[Row], scores: Tensor) -> Tensor:
+    """scores (A, V) -> (A,) the next id of every row. It depends on the row alone: its tokens, its chance, how many it has written."""
+    scores = apply(plan.processors, scores.float(), rows)
+    if not plan.options.do_sample:
+        return likeliest(scores)
+    chances = torch.tensor([row.chance.at(len(row.ids)) for row in rows], dtype=torch.float64)
+    return draw(apply(plan.filters, scores, rows), chances)
+
+
+def logprobs_of(logits: Tensor, ids: Tensor) -> Tensor:
+    """logits (A, V), ids (A,) -> (A,) natural log-probability under the model itself."""
+    return F.log_softmax(logits.float(), -1).gather(-1, ids[:, None])[:, 0]

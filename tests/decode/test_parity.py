@@ -1,0 +1,137 @@
+"""Greedy decoding and beam search write what transformers writes, token for token, whatever is asked."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tokenizers
+import torch
+import transformers
+
+import harken
+from harken.checkpoint.save import save
+from harken.decode.generate import generate
+from harken.decode.options import DecodeOptions
+from harken.families.table import build, config_class
+from harken.nn.models import Model
+from harken.text.tokenizer import Tokenizer
+
+V, CONTEXT, BEAMED = 60, 48, False
+NAMES = ["gpt2", "llama", "t5", "bart", "marian"]
+MAYBE: dict[str, list[Any]] = {
+    "repetition_penalty": [1.3, 0.8],
+    "no_repeat_ngram_size": [1, 2, 3],
+    "encoder_no_repeat_ngram_size": [2, 3],
+    "bad_words": [("w7",), ("w7 w8", "w9"), ("w10 w10", "w11 w12 w13")],
+    "suppress_tokens": [(4, 5), (20,)],
+    "begin_suppress_tokens": [(6, 7)],
+    "forced_eos_token_id": [(2,)],
+    "forced_bos_token_id": [9],
+    "guidance_scale": [1.5, 3.0],
+    "eos_token_id": [(2, 14, 15)],
+    "min_new_tokens": [3, 8],
+    "min_length": [6, 14],
+}
+LIMITS: list[dict[str, int]] = [{"max_new_tokens": 12}, {"max_new_tokens": 1}, {"max_length": 17}, {"max_new_tokens": 20}]
+BEAMS: dict[str, list[Any]] = {"length_penalty": [0.5, 2.0, -1.0], "early_stopping": [True, "never"], "num_return_sequences": [2]}
+
+
+def words() -> Tokenizer:
+    """A tokenizer that knows w0 to w59 and nothing else."""
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({f"w{i}": i for i in range(V)}, "w3"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    inner.add_special_tokens(["w0", "w1", "w2"])
+    return Tokenizer(inner, {"pad": "w0", "bos": "w1", "eos": "w2"})
+
+
+def opened(folder: Path, reads: str) -> Any:
+    kind = transformers.AutoModelForCausalLM if reads == "text" else transformers.AutoModelForSeq2SeqLM
+    return kind.from_pretrained(folder).eval()
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Any]:
+    """A model of ours that was never trained, and the same as transformers reads it."""
+    config = config_class(request.param).sized(32, 2, 2, CONTEXT, V, 0.0)
+    config.bos_token_id, config.eos_token_id, config.pad_token_id, config.initializer_range = 1, 2, 0, 0.3
+    config.check()
+    ours, folder = build(config, seed=3), tmp_path_factory.mktemp(request.param)
+    save(ours, words(), folder)
+    return ours, opened(folder, ours.reads)
+
+
+def some_options(rng: random.Random, reads: str) -> dict[str, Any]:
+    """Any that go together."""
+    asked: dict[str, Any] = dict(rng.choice(LIMITS))
+    for name, values in MAYBE.items():
+        wrong = {"text": "forced_bos_token_id", "source": "guidance_scale"}[reads]
+        if rng.random() < 0.22 and name != wrong:
+            asked[name] = rng.choice(values)
+    for least, most in (("min_new_tokens", "max_new_tokens"), ("min_length", "max_length")):
+        if asked.get(least, 0) > asked.get(most, 99):
+            del asked[least]
+    if BEAMED and rng.random() < 0.5:
+        asked["num_beams"] = rng.choice([2, 3, 5])
+        asked |= {name: rng.choice(values) for name, values in BEAMS.items() if rng.random() < 0.4}
+    return asked
+
+
+def theirs_of(peer: Any, prompt: list[int], asked: dict[str, Any]) -> tuple[list[list[int]], list[float] | None]:
+    """What transformers writes, without prompt and padding, and the scores of its beams."""
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items() if name != "bad_words"}
+    if "bad_words" in asked:
+        told["bad_words_ids"] = [[int(word[1:]) for word in words.split()] for words in asked["bad_words"]]
+    found = peer.generate(torch.tensor([prompt]), do_sample=False, pad_token_id=0, return_dict_in_generate=True, output_scores=True, **told)
+    ends, texts = asked.get("eos_token_id", (2,)), []
+    for row in found.sequences[:, 1 if peer.config.is_encoder_decoder else len(prompt) :].tolist():
+        end = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
+        texts.append(row[:end])
+    return texts, found.sequences_scores.tolist() if "num_beams" in asked else None
+
+
+def agree(ours: Model, peer: Any, tokenizer: Tokenizer, seed: int, ids: Any = None) -> None:
+    """One random call on both sides."""
+    rng = random.Random(seed)
+    asked = some_options(rng, ours.reads)
+    prompt = ids(rng) if ids else [rng.randint(4, V - 1) for _ in range(rng.randint(1, 10))]
+    want, scores = theirs_of(peer, prompt, asked)
+    found = generate(ours, tokenizer, [prompt], DecodeOptions(**asked))
+    assert [list(one.ids) for one in found] == want, asked
+    if scores is not None:
+        assert [one.score for one in found] == pytest.approx(scores, abs=1e-4), asked
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_what_is_written_is_what_transformers_writes(both: tuple[Model, Any], part: int) -> None:
+    for seed in range(25 * part, 25 * (part + 1)):
+        agree(*both, words(), seed)
+
+
+def test_trained_models_write_the_same(tmp_path: Path) -> None:
+    text, pairs = tmp_path / "lines.txt", tmp_path / "pairs.tsv"
+    rng = random.Random(0)
+    lines = [" ".join(rng.choices(["ba", "be", "bo", "da", "de", "do"], k=rng.randint(2, 6))) for _ in range(300)]
+    text.write_text("\n".join(lines))
+    pairs.write_text("source\ttarget\n" + "".join(f"{line}\t{line[::-1]}\n" for line in lines))
+    for name, data in (("gpt2", text), ("bart", pairs)):
+        out = tmp_path / name
+        harken.train(str(data), model=name, out=str(out), steps=60, width=32, layers=2, heads=2, dropout=0.0)
+        model, tokenizer = harken.load(out)
+        peer = opened(out, model.reads)
+        model.generation = {}  # transformers is told what it is told
+        peer.generation_config = transformers.GenerationConfig(
+            bos_token_id=tokenizer.bos_id,
+            eos_token_id=tokenizer.eos_id,
+            decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
+        )
+        for beams in (1, 3):
+            for line in lines[:10]:
+                ids = tokenizer.encode(line, special=False)[:5] if model.reads == "text" else tokenizer.encode(line, special=False)
+                asked = {"max_new_tokens": 12} | ({"num_beams": beams} if beams > 1 else {})
+                want = peer.generate(torch.tensor([ids]), do_sample=False, pad_token_id=tokenizer.pad_id, **asked)[0]
+                (one,) = generate(model, tokenizer, [ids], DecodeOptions(**asked))
+                got = [*([model.config.decoder_start_token_id] if model.reads == "source" else ids), *one.ids]
+                assert got == want[: len(got)].tolist() and set(want[len(got) :].tolist()) <= {tokenizer.pad_id}
