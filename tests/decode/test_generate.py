@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import string
 from typing import Any
@@ -206,3 +207,57 @@ def test_generating_leaves_a_trainable_model():
     for name, p in model.named_parameters():
         assert p is handed_out[name]
         assert torch.equal(p, before[name])
+
+
+def test_a_window_goes_on_from_the_newer_half_of_the_context():
+    model, tokenizer = made(LlamaConfig, context=16)
+    asked = DecodeOptions(max_new_tokens=40, min_new_tokens=40, overflow="window")
+    for prompt in ("abc", "a" * 15, string.ascii_lowercase):
+        (one,) = generate(model, tokenizer, [prompt], asked)
+        text = tokenizer.encode(prompt)
+        begun, first = len(text), max(0, len(text) - 8) if len(text) >= 16 else 0
+        for token in one.ids:  # the slow twin: read all that is seen, each time
+            if len(text) - first > 16:
+                first = len(text) - 8
+            with torch.no_grad():
+                scores = model(torch.tensor([text[first:]]), last=True)[0]
+            scores[[*tokenizer.silent_ids, tokenizer.eos_id]] = float("-inf")
+            assert int(scores.argmax()) == token
+            text.append(token)
+        assert len(one.ids) == 40 and one.dropped == first > 0
+        assert one.text.startswith(prompt) and len(one.text) == len(prompt) + len(text) - begun
+    with pytest.raises(InputError, match="or let overflow be window"):
+        generate(model, tokenizer, [string.ascii_lowercase], dataclasses.replace(asked, overflow=None))
+
+
+def test_a_beginning_that_all_share_is_read_once():
+    model, tokenizer = made(GPT2Config)
+    read = []
+    model.register_forward_pre_hook(lambda _, given: read.append(given[0].numel()))
+    shared = "the same beginning for all"
+    generate(model, tokenizer, [shared + each for each in "abcd"], DecodeOptions(max_new_tokens=1))
+    assert sum(read) == len(shared) + 1 + 4
+    read.clear()
+    generate(model, tokenizer, [shared] * 4, DecodeOptions(max_new_tokens=1))
+    assert sum(read) == len(shared) + 4
+
+
+def test_memory_while_generating_is_that_of_the_cache():
+    config = LlamaConfig.sized(48, 2, 3, 64, 40, 0.0)
+    model = build(config)
+    cache = model.begin(5, 30)
+    per_token = 2 * 2 * config.num_key_value_heads * (config.hidden_size // config.num_attention_heads) * 4  # keys and values, layers
+    assert cache.nbytes == 5 * (30 + 1) * per_token  # one slot more for what padding writes
+
+
+def test_time_is_up_for_every_text():
+    model, tokenizer = made(LlamaConfig)
+    found = generate(model, tokenizer, ["a", "b"], DecodeOptions(max_time=1e-9, min_new_tokens=30))
+    assert [(one.finish_reason, len(one.ids)) for one in found] == [("time", 1)] * 2
+
+
+def test_fast_products_write_much_the_same():
+    model, tokenizer = made(LlamaConfig)
+    exact, fast = (generate(model, tokenizer, ["abc"], DecodeOptions(max_new_tokens=9, exact=exact))[0] for exact in (None, False))
+    assert not model.packed and exact.ids == fast.ids
+    assert exact.logprobs == pytest.approx(fast.logprobs, abs=1e-4)
