@@ -47,6 +47,12 @@ class EncoderDecoder(SourceModel):
         cache.memory, cache.sources = self.read(source, self._reading(source, mask, None)), mask.lengths
         return cache
 
+    def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: SourceCache) -> Tensor:
+        """Target ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
+        x = self.stack(ids, self.prepare(ids, mask=mask, cache=cache).writing)
+        cache.close()
+        return x
+
     def prepare(
         self,
         ids: Tensor,

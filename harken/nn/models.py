@@ -49,6 +49,11 @@ class Model(nn.Module):
         """An empty cache with room for `length` tokens in each of `batch` rows."""
         raise NotImplementedError
 
+    def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: Any) -> Tensor:
+        """ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer, of which the head makes logits. InputError where
+        the model has none."""
+        raise InputError(f"a {self.config.model_type} model has no hidden states for contrastive search: leave penalty_alpha out")
+
     def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
         """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first.
 
@@ -234,6 +239,12 @@ class Decoder(Model):
         if cache is not None:
             cache.close()
         return answer
+
+    def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: KeyValueCache) -> Tensor:
+        """ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
+        x = self.stack(ids, self.prepare(ids, mask, cache=cache))
+        cache.close()
+        return x
 
     def prepare(
         self,
