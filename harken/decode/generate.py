@@ -64,10 +64,12 @@ def stream(model: Model, tokenizer: Tokenizer, prompt: Any, options: DecodeOptio
 def pieces(model: Model, tokenizer: Tokenizer, planned: Plan, rows: list[Row]) -> Iterator[str]:
     """The pieces of the only row."""
     rows[0].watch = watch = Watch(tokenizer.target, rows[0].begun, planned.options.stop_strings)
+    said = 0
     for _ in decode(model, planned, rows, searching(model, planned, rows)):
-        yield watch.piece
+        yield watch.text[said:]  # of several tokens at once, where they were guessed
+        said = len(watch.text)
     watch.flush()
-    yield watch.piece
+    yield watch.text[said:]
 
 
 @torch.no_grad()  # and not inference mode: the caller may write into what is returned

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -165,7 +165,7 @@ class Draft:
         if any(len(row.seen) + count > self.model.context for row, count in zip(rows, most, strict=True)):
             return guesses
         if self.reader is None:
-            self.reader = Reader(self.model, rows, 1)
+            self.reader = Reader(self.model, [replace(row, source=None) for row in rows], 1)
         else:
             self.reader.go_on(rows, [self.held[id(row)][0] for row in rows], agreed=[self._agreed(row) for row in rows])
         for n in range(max(most)):
@@ -176,7 +176,7 @@ class Draft:
             for i, token in zip(going, pick(self.plan, views, self.reader.logits[going]).tolist(), strict=True):
                 if token not in self.plan.ends:
                     guesses[i].append(token)
-            if n + 1 < max(most):
+            if n + 1 < max(most) and any(len(guess) > n for guess in guesses):
                 self.reader.read_on([guess[n : n + 1] for guess in guesses])
         self.held = {id(row): (i, len(row.ids), guesses[i]) for i, row in enumerate(rows)}
         return guesses
