@@ -151,11 +151,14 @@ def answers(model: Model, rows: Tensor) -> list[Tensor]:
 
 
 def _rows(model: Model, words: Tokenizer | None) -> Tensor:
-    """(2, L) ids: a text, as far as there is one, and ids from all over the vocabulary."""
+    """(2, L) ids: a text, as far as there is one, and ids from all over the vocabulary; then an end, by which some models judge a text."""
     length, vocab = max(1, min(LENGTH, model.context)), model.config.vocab_size
     spread = torch.arange(2 * length, dtype=torch.int64) * 2_654_435_761 % vocab
     text = [] if words is None else words.encode("\n".join(SAMPLES))[:length]
-    return torch.cat([torch.tensor(text, dtype=torch.int64), spread])[: 2 * length].view(2, length)
+    rows = torch.cat([torch.tensor(text, dtype=torch.int64), spread])[: 2 * length].view(2, length)
+    ends = model.config.eos_token_id
+    rows[:, -1] = next((end for end in (ends if isinstance(ends, list) else [ends]) if end is not None and end < vocab), rows[:, -1])
+    return rows
 
 
 def _precision(model: Model, stored: Mapping[str, torch.dtype], dtype: str) -> dict[str, torch.dtype]:

@@ -145,7 +145,8 @@ def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: to
     if found.new:
         say(f"{where}: these were made new: {', '.join(found.new)}; they know nothing until they are trained")
     if found.untied:
-        say(f"{where}: {found.untied} is not the same as the token vectors, though config.json ties them: both are used, untied")
+        those, are = ", ".join(found.untied), "is" if len(found.untied) == 1 else "are"
+        say(f"{where}: {those} {are} not the same as the token vectors, though config.json ties them: each is used, untied")
     if found.unused:
         modules = dict.fromkeys(name.rpartition(".")[0] for name in found.unused)
         say(f"{where}: these are not used for {config.task}: {', '.join(modules)}")

@@ -120,12 +120,26 @@ class SourceConfig(Config):
     forced_bos_token_id: int | None = None
     is_encoder_decoder: bool = True
 
+    @property
+    def start(self) -> int:
+        """What a target starts with: as a text does, unless config.json says otherwise."""
+        known = (self.decoder_start_token_id, self.bos_token_id, self.pad_token_id, self.eos_token_id)
+        return next((each for each in known if isinstance(each, int)), 0)
+
+    @property
+    def shared(self) -> bool:
+        """Whether source and target have the same token vectors; None says what the family says."""
+        return getattr(self, "share_encoder_decoder_embeddings", None) is not False
+
+    @property
+    def writes(self) -> int:
+        """Tokens of the vocabulary it writes with."""
+        return self.vocab_size
+
     def check(self) -> None:
-        """Refuse sizes that cannot be built; a target starts as a text does, unless config.json says otherwise."""
+        """Refuse sizes that cannot be built; what a target starts with is settled."""
         super().check()
-        if self.decoder_start_token_id is None:
-            known = (self.bos_token_id, self.pad_token_id, self.eos_token_id)
-            self.decoder_start_token_id = next((each for each in known if isinstance(each, int)), 0)
+        self.decoder_start_token_id = self.start
 
     def write(self) -> dict[str, Any]:
         """config.json's object; what a target starts with is always said."""
