@@ -146,7 +146,7 @@ def _words(folder: Path, config: Config) -> Tokenizer | None:
 def answers(model: Model, rows: Tensor) -> list[Tensor]:
     """All that a model says of rows of ids (B, L), choices of them where its head wants some."""
     ids = rows[:, None].repeat(1, 2, 1) if model.config.task in ("double-heads", "multiple-choice") else rows
-    said = model(ids, ids) if model.reads == "source" else model(ids)
+    said = model(ids, ids % model.config.writes) if model.reads == "source" else model(ids)
     return list(said) if isinstance(said, tuple) else [said]
 
 
@@ -205,8 +205,13 @@ def _check_tensors(model: Model, part: Path) -> int:
 def _check_words(words: Tokenizer | None, part: Path) -> None:
     again = Tokenizer.load(part) if words is not None else None
     for text in SAMPLES:
-        if words is not None and again is not None and words.encode(text) != again.encode(text):
+        if words is not None and again is not None and _read(words, text) != _read(again, text):
             raise Different(f"its tokenizer reads {text!r} differently")
+
+
+def _read(words: Tokenizer, text: str) -> tuple[list[int], list[int]]:
+    """A text as a source and as a target."""
+    return words.encode(text), words.target.encode(text)
 
 
 def _places(model: Model) -> dict[str, names.Place]:

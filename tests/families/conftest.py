@@ -242,7 +242,8 @@ def make_theirs(name: str, seed: int = 0, task: str | None = None, **settings: A
         natural = hf.AutoModelForCausalLM if writes else reads
         model = CLASSES.get(task or "", natural).from_config(config)
     with torch.no_grad():
-        if name == "t5" and task is None and not config.scale_decoder_outputs:  # FLAN-T5's files hold a head of its own, whatever config.json says
+        # FLAN-T5's files hold a head of its own, whatever config.json says.
+        if name == "t5" and task is None and not config.scale_decoder_outputs:
             model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())
         for parameter in model.parameters():
             if parameter.requires_grad:  # waves stay waves
