@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
@@ -28,6 +29,7 @@ class Pair:
     writing: Call
     source: Tensor | None = None
     reading: Call | None = None
+    target: Tensor | None = None  # where the model makes it itself
 
 
 class EncoderDecoder(SourceModel):
@@ -67,6 +69,8 @@ class EncoderDecoder(SourceModel):
             call = self._writing(positions, keys, mask, cache.memory[0][0].shape[2], cache.sources, maps, past)
             call.memory, call.cache = cache.memory, cache
             return Pair(call)
+        if self.reads == "text":  # what is judged, behind what a target starts with
+            target = F.pad(ids[..., :-1], (1, 0), value=self.config.start)
         assert target is not None
         source, given = self.admit_source(ids, mask, len(target))
         rows, _ = self.admit(target, Mask())
@@ -74,13 +78,14 @@ class EncoderDecoder(SourceModel):
         writing = self._writing(positions, rows.shape[1], Mask(), source.shape[1], given.lengths, maps)
         if isinstance(self.head, PerSequence):
             writing.places = last_ends(source, given.lengths, self.config.eos_token_id)
-        return Pair(writing, source, self._reading(source, given, maps))
+        return Pair(writing, source, self._reading(source, given, maps), target if self.reads == "text" else None)
 
     def compute(self, ids: Tensor, call: Pair, last: bool = False) -> Tensor:
-        """Target ids (B, L) -> what the head says; the keys and values of the new tokens are in the cache."""
+        """Target ids (B, L), or the source of a model that judges, -> what the head says; the keys and values of the new tokens are in the
+        cache."""
         if call.source is not None and call.reading is not None:
             call.writing.memory = self.read(call.source, call.reading)
-        x = self.stack(ids, call.writing)  # (B, L, D)
+        x = self.stack(ids if call.target is None else call.target, call.writing)  # (B, L, D)
         x = last_of(x, call.writing.mask) if last else x
         return self.head(x, self.stack.embed.tokens, call.writing.mask, call.writing.places)
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..base.errors import InputError
@@ -49,8 +48,8 @@ class SourceModel(Model):
         if isinstance(target, Mask):
             target, mask = None, target
         if self.reads == "text":
-            target = self._itself(ids, target, writes=last or cache is not None)
-        if cache is None and target is None:
+            self._must_judge(target, writes=last or cache is not None)
+        elif cache is None and target is None:
             raise InputError(NO_SOURCE)
         if cache is not None and target is not None:
             raise InputError("the cache holds the source already: give the target alone")
@@ -87,13 +86,12 @@ class SourceModel(Model):
         if self.reads == "text":
             raise InputError(f"this model was built for {self.config.task}, so it cannot continue or score a text: take one for text2text")
 
-    def _itself(self, source: Tensor, target: Tensor | None, *, writes: bool) -> Tensor:
-        """The target of a model that judges: its source (B, S) behind what a target starts with, the last token left out."""
+    def _must_judge(self, target: Tensor | None, *, writes: bool) -> None:
+        """InputError when a model that judges is asked for more."""
         if writes:
             self.must_write()
         if target is not None:
             raise InputError(f"this model was built for {self.config.task} and reads a source alone: leave the target out")
-        return F.pad(source[..., :-1], (1, 0), value=self.config.start)
 
     def admit(self, ids: Tensor, mask: Mask, cache: Cache | None = None) -> tuple[Tensor, Mask]:
         """One side as rows (B, L) and their mask. InputError when it cannot be read."""
