@@ -38,16 +38,22 @@ class Tokenizer:
     do not, they are those of cls and sep) · `special_ids` (ids that `decode` skips) · `vocab_size` (largest id + 1, added tokens
     included) · `byte_level` (whether tokens are strings of bytes) · `byte_fallback` (whether some tokens, "<0x0A>", are single bytes) ·
     `marked` (whether a word's token has the blank in front of it, and every line is given one) · `names` (role to special token) ·
-    `extra` (every other key of tokenizer_config.json: it survives load and save).
+    `extra` (every other key of tokenizer_config.json: it survives load and save) · `target` (the tokenizer of what is written in answer to
+    a source: this one, unless a folder has one for each language, as Marian's have).
 
     Text is always only text: "<eos>" inside a text is encoded as its characters, never as the special token.
     """
 
     def __init__(
-        self, inner: tokenizers.Tokenizer | Marian, names: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None
+        self,
+        inner: tokenizers.Tokenizer | Marian,
+        names: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        target: Tokenizer | None = None,
     ) -> None:
-        """`names` maps ROLES to token strings; a token that the vocabulary lacks gives the id None."""
+        """`names` maps ROLES to token strings; a token that the vocabulary lacks gives the id None. `target`: None for this one."""
         self.inner = inner
+        self.target = self if target is None else target
         self.names = dict(names or {})
         self.extra = dict(extra or {})
         # Sentence encoders ship limits in tokenizer.json. Nothing may be cut or padded unasked, so these are only kept for saving.
@@ -206,11 +212,14 @@ class Tokenizer:
     def load(cls, folder: str | os.PathLike[str], *, side: Side | None = None) -> Tokenizer:
         """Read a folder that `save` or Hugging Face wrote: tokenizer.json, or the files of older checkpoints (see `read_tokenizer`).
 
-        `side`: "source" or "target", where a folder has a tokenizer for each language (Marian). InputError when none is there, or broken.
+        `side`: "source" or "target" for that one alone, where a folder has a tokenizer for each language (Marian); None: the source's,
+        whose `target` is the other. InputError when none is there, or broken.
         """
         from .files import read_tokenizer
 
-        return cls(*read_tokenizer(folder, side=side))
+        found = read_tokenizer(folder, side=side)
+        sided = side is None and not isinstance(found[0], tokenizers.Tokenizer)
+        return cls(*found, cls(*read_tokenizer(folder, side="target")) if sided else None)
 
     # ---- the parts
 
