@@ -43,13 +43,14 @@ class Candidate(NamedTuple):
 @dataclass
 class Group:
     """Beams that compete with each other: those of a prompt, or a part of them. `rows`, `scores`: the best under way · `parents`: which
-    beams they were a step before · `ended`: the best that did."""
+    beams they were a step before · `chosen`: their newest tokens · `ended`: the best that did."""
 
     prompt: int
     turn: int
     rows: list[Row]
     scores: list[float] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
+    chosen: list[int] = field(default_factory=list)
     ended: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -66,11 +67,14 @@ class Group:
                 row.score = one.score / len(row.ids) ** penalty
                 self.ended.append(row)
         self.ended = sorted(self.ended, key=score_of, reverse=True)[:beams]
-        totals = [one.score if row.finish is None else one.score + BEHIND for one, row in zip(found, texts, strict=True)]
+        goes_on = any(row.finish is None for row in texts)
+        over = [row.finish == "stop" or (goes_on and row.finish is not None) for row in texts]
+        totals = [one.score + BEHIND if gone else one.score for one, gone in zip(found, over, strict=True)]
         best = sorted(range(len(found)), key=totals.__getitem__, reverse=True)[:beams]
         self.scores, self.parents = [totals[i] for i in best], [found[i].beam for i in best]
+        self.chosen = [found[i].token for i in best if not over[i]]
         self.rows = [texts[i] if texts[i].finish is None else fork(texts[i]) for i in best]
-        return any(row.finish is None for row in texts) and self._may_improve(plan.options.early_stopping, penalty)
+        return goes_on and self._may_improve(plan.options.early_stopping, penalty)
 
     def _may_improve(self, stopping: bool | str | None, penalty: float) -> bool:
         """Whether what is under way may still be better than the worst that is kept. As it is, it can only lose by growing; its score may
@@ -105,7 +109,7 @@ class Beams:
                 theirs = self._apart(theirs, [chosen[group.prompt] for group in groups])
             for i, group, found in zip(places, groups, self._candidates(groups, own, theirs), strict=True):
                 going[i] = group.advance(found, self.plan)
-                chosen[group.prompt].update(row.ids[-1] for row in group.rows)
+                chosen[group.prompt].update(group.chosen)
         parents = [i * self.size + beam for i, group in enumerate(self.live) if going[i] for beam in group.parents]
         self.live = [group for i, group in enumerate(self.live) if going[i]]
         return Step([row for group in self.live for row in group.rows], parents, [])

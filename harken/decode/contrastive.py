@@ -35,12 +35,13 @@ class Contrastive:
         if plan.options.overflow == "window":
             raise InputError("contrastive search looks back at all of a text, which no window shows: leave overflow out")
         self.model, self.plan, self.all, self.rows = model, plan, list(rows), list(rows)
-        self.count = min(plan.options.top_k or 1, model.config.vocab_size)
+        self.count = plan.options.top_k or 1
         self.said: list[np.ndarray] = []  # of each row (L, D), what its tokens say, each of length 1
 
     def step(self, known: Tensor, scores: Tensor) -> Step:
         """Every row gets its next token."""
         if not self.said:
+            self.count = min(self.count, scores.shape[-1])
             self._begin()
         scores = apply(self.plan.processors, scores.float(), self.rows)
         ids = leading(scores, self.count)  # (A, K)

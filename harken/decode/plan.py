@@ -50,7 +50,7 @@ class Plan:
 def plan(model: Model, tokenizer: Tokenizer, asked: DecodeOptions) -> Plan:
     """What `asked` means for this model. InputError for what contradicts itself, does not apply or names no token."""
     found = settle(asked, model.generation, model.reads)
-    options, vocab = found.options, model.config.vocab_size
+    options, vocab = found.options, model.config.writes
     ends = options.eos_token_id or listed(model.config.eos_token_id)
     for name in ("suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id", "eos_token_id"):
         check_ids(name, getattr(options, name), vocab)

@@ -82,6 +82,11 @@ class Config:
     def _unset(self, f: dataclasses.Field) -> bool:
         return getattr(self, f.name) is None and f.default is None and not f.name.endswith("_token_id")
 
+    @property
+    def writes(self) -> int:
+        """Tokens of the vocabulary it writes with."""
+        return self.vocab_size
+
     def check(self) -> None:
         """Refuse sizes that cannot be built."""
         for f in dataclasses.fields(self):
@@ -127,11 +132,6 @@ class SourceConfig(Config):
     def shared(self) -> bool:
         """Whether source and target have the same token vectors; None says what the family says."""
         return getattr(self, "share_encoder_decoder_embeddings", None) is not False
-
-    @property
-    def writes(self) -> int:
-        """Tokens of the vocabulary it writes with."""
-        return self.vocab_size
 
     def check(self) -> None:
         """Refuse sizes that cannot be built; what a target starts with is settled."""

@@ -6,6 +6,7 @@ Templates come with checkpoints, from strangers: they run in a `Sandbox`.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
@@ -20,11 +21,12 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 
 from ..base.errors import InputError
-from ..base.files import read_json, write_text
+from ..base.files import write_text
 from .messages import checked, objects, plain
 from .sandbox import Sandbox, Spent
+from .tokenizer import Tokenizer
 
-FILE, CONFIG = "chat_template.jinja", "tokenizer_config.json"
+FILE = "chat_template.jinja"
 
 CHATML = """\
 {%- if tools %}{{ raise_exception('this chat template has no place for tools: train with one that has') }}{% endif %}
@@ -161,40 +163,41 @@ class ChatTemplate:
         self._spans.append((self._written, self._written + len(text), text))
 
 
-def template_of(folder: str | os.PathLike[str]) -> ChatTemplate | None:
-    """The chat template that lies beside a tokenizer: chat_template.jinja, or chat_template in tokenizer_config.json; None without.
+def template_of(tokenizer: Tokenizer) -> ChatTemplate:
+    """The template of a tokenizer: chat_template.jinja in its folder, or chat_template in tokenizer_config.json.
 
-    InputError where it is none, naming the file and the line."""
-    folder, config = Path(folder), {}
-    for path in (folder / "special_tokens_map.json", folder / CONFIG):
-        config |= read_json(path) if path.is_file() else {}
-    contents = {key: value.get("content") if isinstance(value, dict) else value for key, value in config.items() if key.endswith("_token")}
-    tokens = {key: value for key, value in contents.items() if isinstance(value, str)}
-    path, source = folder / FILE, config.get("chat_template")
-    if path.is_file():
-        try:
-            return ChatTemplate(path.read_text("utf-8"), tokens, str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read as text ({error}): copy it again from where the model was trained") from error
-    where = f"chat_template in {folder / CONFIG}"
+    InputError where there is none, or it is no template, naming the line."""
+    source, where = tokenizer.extra.get("chat_template"), "the chat template"
     if isinstance(source, list):
         named = {one.get("name"): one.get("template") for one in source if isinstance(one, dict)}
         if not isinstance(named.get("default"), str):
-            raise InputError(f'{where} has no template of the name "default" (it has {", ".join(map(repr, named)) or "none"})')
+            raise InputError(f'{where} has none of the name "default" (it has {", ".join(map(repr, named)) or "none"})')
         source = named["default"]
     if source is None:
-        return None
+        raise InputError(
+            f"this model has no chat template: write the prompt as plain text, copy {FILE} of the model it comes from into its folder, "
+            "or fine-tune it on chats"
+        )
     if not isinstance(source, str):
         raise InputError(f"{where} is a JSON {type(source).__name__}, but should be text, or a list of names and templates")
-    return ChatTemplate(source, tokens, where)
+    return _compiled(source, tuple((f"{role}_token", name) for role, name in tokenizer.names.items()))
 
 
-def no_template(folder: str | os.PathLike[str]) -> InputError:
-    """The error of a folder that has none."""
-    return InputError(
-        f"{folder} has no chat template: write the prompt as plain text, copy {FILE} of the model it comes from into the folder, "
-        "or fine-tune it on chats"
-    )
+@functools.lru_cache(maxsize=16)
+def _compiled(source: str, tokens: tuple[tuple[str, str], ...]) -> ChatTemplate:
+    return ChatTemplate(source, dict(tokens))
+
+
+def chat_ids(tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True) -> tuple[str, list[int]]:
+    """A chat as text and as ids: the template's special tokens are read as such, and what a message says never is."""
+    special = {str(tokenizer.inner.id_to_token(i)) for i in tokenizer.special_ids}
+    found = template_of(tokenizer).rendered(messages, add_generation_prompt, special=special)
+    ids, at = [], 0
+    for start, end in found.guarded:
+        ids += tokenizer.parsing.encode(found.text[at:start], add_special_tokens=False).ids if at < start else []
+        ids += tokenizer.encode(found.text[start:end], special=False)
+        at = end
+    return found.text, ids + tokenizer.parsing.encode(found.text[at:], add_special_tokens=False).ids
 
 
 # ---- special tokens that messages name

@@ -9,11 +9,13 @@ import sys
 import time
 
 import pytest
+import tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from harken.base.errors import InputError
 from harken.text import sandbox
-from harken.text.chat import CHATML, ChatTemplate, no_template, template_of
+from harken.text.chat import CHATML, ChatTemplate, chat_ids, template_of
+from harken.text.tokenizer import Tokenizer
 from harken.text.train import train_characters
 
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -196,54 +198,61 @@ def test_special_tokens_in_messages_are_guarded_and_those_of_the_template_are_no
         ChatTemplate("{{ messages[0].content[:12] }}", {}).rendered(messages, special=["<|im_end|>"])
 
 
-# ---- templates in folders
+# ---- templates of tokenizers
 
 
-def config(folder, **values):
-    (folder / "tokenizer_config.json").write_text(json.dumps(values), "utf-8")
+def words(**extra):
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<b>": 0, "<e>": 1, "?": 2, "ab": 3}, "?"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    inner.add_special_tokens(["<b>", "<e>"])
+    return Tokenizer(inner, {"bos": "<b>", "eos": "<e>"}, extra)
 
 
-def test_a_template_beside_a_tokenizer(tmp_path):
-    assert template_of(tmp_path) is None
-    assert "has no chat template" in str(no_template(tmp_path)) and str(tmp_path) in str(no_template(tmp_path))
-    config(tmp_path, bos_token={"content": "<b>"}, eos_token="<e>", chat_template="{{ bos_token }}one{{ eos_token }}")
-    assert template_of(tmp_path).render(SHORT) == "<b>one<e>"
+def test_the_template_of_a_tokenizer(tmp_path):
+    with pytest.raises(InputError, match=r"has no chat template: .* copy chat_template\.jinja"):
+        template_of(words())
+    assert template_of(words(chat_template="{{ bos_token }}one{{ eos_token }}")).render(SHORT) == "<b>one<e>"
     both = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "two{{ eos_token }}"}]
-    config(tmp_path, eos_token="<e>", chat_template=both)
-    assert template_of(tmp_path).render(SHORT) == "two<e>"
-    ChatTemplate("three{{ eos_token }}", {}).save(tmp_path)
-    assert template_of(tmp_path).render(SHORT) == "three<e>"
-    (tmp_path / "special_tokens_map.json").write_text('{"bos_token": "<x>", "eos_token": "<y>"}', "utf-8")
-    assert template_of(tmp_path).tokens == {"bos_token": "<x>", "eos_token": "<e>"}
+    assert template_of(words(chat_template=both)).render(SHORT) == "two<e>"
+    for given in ("three{{ eos_token }}", both):
+        words(chat_template=given).save(tmp_path)
+        again = Tokenizer.load(tmp_path)
+        assert again.extra["chat_template"] == given and template_of(again).render(SHORT) == template_of(words(chat_template=given)).render(
+            SHORT
+        )
+        (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
 
 
-def test_a_saved_template_is_read_by_transformers(theirs, tmp_path):
-    theirs.save_pretrained(tmp_path)
-    ChatTemplate(ZEPHYR, TOKENS).save(tmp_path)
+def test_a_saved_template_is_read_by_transformers(tmp_path):
+    words(chat_template=ZEPHYR).save(tmp_path)
     read = PreTrainedTokenizerFast.from_pretrained(tmp_path)
-    assert read.apply_chat_template(SHORT, tokenize=False) == template_of(tmp_path).render(SHORT)
-    theirs.chat_template = LLAMA3
-    theirs.save_pretrained(tmp_path / "other")
-    theirs.chat_template = None
-    assert template_of(tmp_path / "other").source == LLAMA3
+    assert read.apply_chat_template(SHORT, tokenize=False) == template_of(words(chat_template=ZEPHYR)).render(SHORT)
+    read.chat_template = LLAMA3
+    read.save_pretrained(tmp_path / "other")
+    assert template_of(Tokenizer.load(tmp_path / "other")).source == LLAMA3
 
 
-def test_broken_templates_in_folders_are_named(tmp_path):
-    config(tmp_path, chat_template="\n\n{% if %}")
-    with pytest.raises(InputError, match=r"chat_template in .*tokenizer_config.json, line 3: "):
-        template_of(tmp_path)
-    config(tmp_path, chat_template=[{"name": "rag", "template": "x"}])
-    with pytest.raises(InputError, match=r'no template of the name "default" \(it has \'rag\'\)'):
-        template_of(tmp_path)
-    config(tmp_path, chat_template=5)
+def test_the_ids_of_a_chat():
+    tokenizer = train_characters(["ab<eos>"])
+    tokenizer.extra["chat_template"] = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
+    spelled, (bos, eos) = tokenizer.encode("<eos>", special=False), (tokenizer.bos_id, tokenizer.eos_id)
+    a, b = tokenizer.encode("ab", special=False)
+    assert chat_ids(tokenizer, [{"role": "user", "content": "ab"}] * 2) == ("<bos>ab<eos>ab<eos>", [bos, a, b, eos, a, b, eos])
+    text, ids = chat_ids(tokenizer, [{"role": "user", "content": "a<eos>b"}])
+    assert text == "<bos>a<eos>b<eos>" and ids == [bos, a, *spelled, b, eos]  # what a message says never ends the text
+
+
+def test_broken_templates_are_named(tmp_path):
+    with pytest.raises(InputError, match="the chat template, line 3: "):
+        template_of(words(chat_template="\n\n{% if %}"))
+    with pytest.raises(InputError, match=r'has none of the name "default" \(it has \'rag\'\)'):
+        template_of(words(chat_template=[{"name": "rag", "template": "x"}]))
     with pytest.raises(InputError, match="is a JSON int"):
-        template_of(tmp_path)
-    (tmp_path / "chat_template.jinja").write_text("ok\n{{ messages[ }}", "utf-8")
-    with pytest.raises(InputError, match=r"chat_template\.jinja, line 2: "):
-        template_of(tmp_path)
+        template_of(words(chat_template=5))
+    words().save(tmp_path)
     (tmp_path / "chat_template.jinja").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match=r"chat_template\.jinja cannot be read as text"):
-        template_of(tmp_path)
+        Tokenizer.load(tmp_path)
 
 
 # ---- messages
