@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .decode.options import Generated
     from .measure.score import score
     from .nn.mask import Mask
+    from .tasks.pipeline import pipeline
     from .text.tokenizer import Tokenizer
 
     __version__: str
@@ -44,6 +45,7 @@ __all__ = [
     "load",
     "look",
     "next",
+    "pipeline",
     "save",
     "score",
     "stream",
@@ -63,6 +65,7 @@ _HOMES = {
     "convert": "harken.commands.convert:convert",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
+    "pipeline": "harken.tasks.pipeline:pipeline",
     "load": "harken.checkpoint.load:load",
     "save": "harken.checkpoint.save:save",
     "tokenizer": "harken.commands.tokenizer",
