@@ -32,12 +32,22 @@ class Options:
 
 
 def once(tools: Tools, options: Options) -> Options:
-    """InputError for options that cannot be."""
+    """InputError for options that cannot be, and for a model without hidden states."""
+    with_states(tools)
     if options.return_tensors not in (None, False, True, "pt"):
         raise InputError(f'return_tensors must be true, or "pt", not {options.return_tensors!r}')
     if options.normalize and options.pooling == "none":
         raise InputError("normalize is for one vector a text: give pooling beside it, as in pooling=mean")
     return options
+
+
+def with_states(tools: Tools) -> None:
+    """InputError for a model that has no hidden state for each token, but counts, or a state of its own kind."""
+    from ..nn.encoder_decoder import EncoderDecoder
+    from ..nn.models import Decoder, Encoder
+
+    if not isinstance(tools.model, Encoder | Decoder | EncoderDecoder):
+        raise InputError(f"a {tools.model.config.model_type} model has no hidden states to give for {tools.asked}: take a Transformer")
 
 
 def prepare(given: Any, tools: Tools, options: Options) -> Prepared:

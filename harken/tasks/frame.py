@@ -48,12 +48,11 @@ class Frame:
 def frame_of(tokenizer: Tokenizer, *, pair: bool) -> Frame:
     """What the tokenizer's template puts around one text, or two."""
     if not isinstance(tokenizer.inner, tokenizers.Tokenizer):
-        nothing: Part = ((), ())
-        before, behind = tuple(tokenizer.prefix), tuple(tokenizer.suffix)
-        first, last = (before, (0,) * len(before)), (behind, (0,) * len(behind))
-        return Frame((first, *[nothing] * pair, last), (0,) * (1 + pair))
+        return _plain(tokenizer, pair)
     found = tokenizer.inner.encode("a", "a" if pair else None)
     places = [[i for i, which in enumerate(found.sequence_ids) if which == n] for n in range(1 + pair)]
+    if not all(places):  # there is no token for the letter
+        return _plain(tokenizer, pair)
     ids, types = found.ids, found.type_ids
     if "token_type_ids" not in (tokenizer.extra.get("model_input_names") or ["token_type_ids"]):  # its model was not taught them
         types = [0] * len(ids)
@@ -62,21 +61,34 @@ def frame_of(tokenizer: Tokenizer, *, pair: bool) -> Frame:
     return Frame(parts, tuple(types[place[0]] for place in places))
 
 
-def row_of(tools: Tools, text: str, *, truncation: bool = False) -> Row:
-    """One text as a row. InputError when it is longer than the model reads, unless it may be cut, which is counted."""
+def _plain(tokenizer: Tokenizer, pair: bool) -> Frame:
+    """What stands in front of a text and behind it; two texts meet with nothing between them."""
+    nothing: Part = ((), ())
+    before, behind = tuple(tokenizer.prefix), tuple(tokenizer.suffix)
+    first, last = (before, (0,) * len(before)), (behind, (0,) * len(behind))
+    return Frame((first, *[nothing] * pair, last), (0,) * (1 + pair))
+
+
+def row_of(tools: Tools, text: str, *, truncation: bool = False, most: int | None = None) -> Row:
+    """One text as a row. InputError when it is longer than the model reads, or `most`, unless it may be cut, which is counted."""
     ids, frame = tools.tokenizer.encode(text, special=False), tools.single
-    room = tools.model.context - frame.size
-    cut = max(0, len(ids) - room)
-    admit(tools, cut, len(ids) + frame.size, truncation)
+    cut = min(len(ids), max(0, len(ids) + frame.size - limit(tools, most)))
+    admit(tools, cut, len(ids) + frame.size, truncation, most)
     return checked(frame.row(ids[: len(ids) - cut]))
 
 
-def pair_row(tools: Tools, first: str, second: str, *, truncation: bool = False, keep: str = "") -> Row:
+def limit(tools: Tools, most: int | None) -> int:
+    """Tokens of a row at most."""
+    return tools.model.context if most is None else min(most, tools.model.context)
+
+
+def pair_row(tools: Tools, first: str, second: str, *, truncation: bool = False, keep: str = "", most: int | None = None) -> Row:
     """Two texts as a row; where they are too long and may be cut, the longer one is, or all but `keep`: "second"."""
     frame = tools.double
     one, two = (tools.tokenizer.encode(text, special=False) for text in (first, second))
-    over = len(one) + len(two) + frame.size - tools.model.context
-    admit(tools, max(0, over), len(one) + len(two) + frame.size, truncation)
+    length = len(one) + len(two) + frame.size
+    over = min(length - frame.size, length - limit(tools, most))
+    admit(tools, max(0, over), length, truncation, most)
     if over > 0:
         left = len(one) + len(two) - over  # of both together
         fewer = max(0, left - len(two)) if keep == "second" else min(len(one), max(left - len(two), (left + 1) // 2))
@@ -84,11 +96,12 @@ def pair_row(tools: Tools, first: str, second: str, *, truncation: bool = False,
     return checked(frame.row(one, two))
 
 
-def admit(tools: Tools, over: int, length: int, truncation: bool) -> None:
+def admit(tools: Tools, over: int, length: int, truncation: bool, most: int | None = None) -> None:
     """Count what is read and what is cut off. InputError for a text that is too long and may not be cut."""
     if over and not truncation:
+        whose = "this model reads" if limit(tools, most) == tools.model.context else "max_length is"
         raise InputError(
-            f"the input has {length:,} tokens, but this model reads at most {tools.model.context:,}: "
+            f"the input has {length:,} tokens, but {whose} at most {limit(tools, most):,}: "
             f"shorten it by {over:,} tokens, or let truncation be true to leave them out"
         )
     tools.ledger.add("inputs", "tokens", length)

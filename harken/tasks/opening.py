@@ -15,6 +15,7 @@ from ..checkpoint.files import existing, weight_files
 from ..checkpoint.fill import filled
 from ..checkpoint.hub import located
 from ..checkpoint.load import DTYPES, config_of, model_of, tokenizer_of
+from ..checkpoint.origin import remember
 from ..checkpoint.tensors import Tensors
 from ..families.config import Config
 from ..families.tasks import tasks_of
@@ -59,7 +60,9 @@ def loaded(task: Task, asked: str, folder: Path, given: Tokenizer | None, device
     words = tokenizer_of(folder, config) if given is None else given
     if not task.heads:  # only its body is read, so what becomes of the head is of no interest
         files = weight_files(folder)
-        return filled(config, Tensors(files), str(files[0]), fresh=True, dtype=dtype, device=device).model, words
+        model = filled(config, Tensors(files), str(files[0]), fresh=True, dtype=dtype, device=device).model
+        remember(model, folder)
+        return model, words
     found = model_of(folder, config, dtype=dtype, device=device)
     if found.new:
         raise InputError(

@@ -196,7 +196,7 @@ def tell(ledger: Ledger, before: Ledger, context: int) -> None:
 
     if cut := since("cut"):
         of = f"{cut:,} of {since('read'):,} inputs {'was' if cut == 1 else 'were'} cut"
-        say(f"{of}: {since('tokens cut off'):,} tokens beyond the {context:,} this model reads were left out")
+        say(f"{of}: {since('tokens cut off'):,} tokens were left out (this model reads at most {context:,})")
 
 
 def _nothing(n: int) -> None:

@@ -66,6 +66,12 @@ class Tools:
         """A second tokenizer, which reads the mask's name in a text as the mask, and nothing else as special."""
         return reading_masks(self.tokenizer)
 
+    @functools.cached_property
+    def codes(self) -> list[str]:
+        """The tokens that name a language to translate to, as ">>fr<<"."""
+        vocabulary = self.tokenizer.inner.get_vocab(with_added_tokens=True)
+        return sorted(token for token in vocabulary if token[:2] == ">>" and token[-2:] == "<<")
+
     def label(self, number: int) -> str:
         """What the model's config calls a label."""
         names = self.model.config.id2label or {}

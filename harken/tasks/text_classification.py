@@ -33,6 +33,7 @@ class Options:
     return_all_scores: bool | None = option(None, "all labels, in the order of the model")
     function_to_apply: str | None = option(None, "softmax, sigmoid or none (default: as the model's problem_type asks)")
     truncation: bool = option(False, "cut texts that are longer than the model reads")
+    max_length: int | None = option(None, "tokens of a text at most, special ones included (default: what the model reads)", min=1)
 
 
 def once(tools: Tools, options: Options) -> Options:
@@ -49,8 +50,8 @@ def prepare(given: Any, tools: Tools, options: Options) -> Prepared:
     """One row."""
     first, second = pair_of(given)
     if second is None:
-        return Prepared([row_of(tools, first, truncation=options.truncation)])
-    return Prepared([pair_row(tools, first, second, truncation=options.truncation)])
+        return Prepared([row_of(tools, first, truncation=options.truncation, most=options.max_length)])
+    return Prepared([pair_row(tools, first, second, truncation=options.truncation, most=options.max_length)])
 
 
 def postprocess(prepared: Prepared, outputs: Sequence[np.ndarray], tools: Tools, options: Options) -> Any:

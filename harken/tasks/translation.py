@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, did_you_mean
+from . import text2text_generation
 from .table import DIRECTION
-from .task import Task, Tools
-from .text2text_generation import alone, answering, prepare
+from .task import Prepared, Task, Tools
+from .text2text_generation import alone, answering
 from .writing import WriteOptions, task_params, with_task
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ def once(tools: Tools, options: WriteOptions) -> WriteOptions:
     options = dataclasses.replace(options, src_lang=source, tgt_lang=target)
     taught = {name: said for name, said in task_params(tools).items() if DIRECTION.fullmatch(name)}
     asked = f"translation_{source}_to_{target}"
-    if options.prefix is not None or not target:
-        if target is None and options.prefix is None and (taught or codes(tools)):
-            raise InputError(f"which languages? this model needs to be told: ask for translation_xx_to_yy{known(tools, taught)}")
-        return with_task(tools, options, {})
     if asked in taught:
         return with_task(tools, options, taught[asked])
-    if several := codes(tools):
+    if target is None and options.prefix is None and (taught or tools.codes):
+        return options  # a call may still say which
+    if options.prefix is not None or target is None:
+        return with_task(tools, options, {})
+    if several := tools.codes:
         return with_task(tools, options, {"prefix": f"{code_of(target, several)} "})
     if taught:
         raise InputError(f"this model was not taught {asked}{did_you_mean(asked, taught)}; or give a prefix of your own")
@@ -41,6 +42,15 @@ def once(tools: Tools, options: WriteOptions) -> WriteOptions:
     if all(isinstance(code, str) for code in fixed) and source and fixed != [source, target]:
         raise InputError(f"this model translates from {fixed[0]} to {fixed[1]}, not from {source} to {target}: take another one")
     return with_task(tools, options, {})
+
+
+def prepare(given: Any, tools: Tools, options: WriteOptions) -> Prepared:
+    """A source, behind what names the languages. InputError where they are not known and should be."""
+    if options.prefix is None:
+        taught = [name for name in task_params(tools) if DIRECTION.fullmatch(name)]
+        names = taught or [f"translation_xx_to_{code[2:-2]}" for code in tools.codes]
+        raise InputError(f"which languages? this model needs to be told: ask for one of {', '.join(names)}, or give src_lang and tgt_lang")
+    return text2text_generation.prepare(given, tools, options)
 
 
 def languages(tools: Tools, options: WriteOptions) -> tuple[str | None, str | None]:
@@ -55,11 +65,6 @@ def languages(tools: Tools, options: WriteOptions) -> tuple[str | None, str | No
     return found["source"], found["target"]
 
 
-def codes(tools: Tools) -> list[str]:
-    """The tokens that name a language to translate to, as ">>fr<<"."""
-    return sorted(token for token in tools.tokenizer.inner.get_vocab(with_added_tokens=True) if token[:2] == ">>" and token[-2:] == "<<")
-
-
 def code_of(language: str, several: Sequence[str]) -> str:
     """The token of a language: ">>fr<<", or one that begins so, ">>fra<<", where it is the only one. InputError when there is none."""
     exact = [code for code in several if code == f">>{language}<<"]
@@ -68,12 +73,6 @@ def code_of(language: str, several: Sequence[str]) -> str:
         names = [code[2:-2] for code in (near or several)]
         raise InputError(f"this model has no language {language!r}: it translates to {', '.join(names)}")
     return near[0]
-
-
-def known(tools: Tools, taught: Any) -> str:
-    """The directions, for a sentence."""
-    names = list(taught) or [f"translation_xx_to_{code[2:-2]}" for code in codes(tools)]
-    return f" (known: {', '.join(names)})"
 
 
 def metrics(labels: Sequence[str]) -> Sequence[Metric]:

@@ -42,9 +42,7 @@ def wordpiece() -> Tokenizer:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     inner.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=150, special_tokens=special, show_progress=False))
     ids = [(name, special.index(name)) for name in ("[CLS]", "[SEP]")]
-    inner.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
-    )
+    inner.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids)
     inner.decoder = decoders.WordPiece()
     return inner
 
@@ -122,9 +120,7 @@ def settings(kind: str, vocab: int) -> hf.PreTrainedConfig:
         return hf.T5Config(vocab_size=vocab, d_model=24, d_kv=8, d_ff=40, num_layers=2, num_heads=3, n_positions=64, **ids)
     heads = {"encoder_attention_heads": 3, "decoder_attention_heads": 3, "encoder_layers": 2, "decoder_layers": 2}
     ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": 2}
-    return hf.BartConfig(
-        vocab_size=vocab, d_model=24, encoder_ffn_dim=40, decoder_ffn_dim=40, max_position_embeddings=64, **heads, **ids
-    )
+    return hf.BartConfig(vocab_size=vocab, d_model=24, encoder_ffn_dim=40, decoder_ffn_dim=40, max_position_embeddings=64, **heads, **ids)
 
 
 CLASSES = {
@@ -213,3 +209,42 @@ def refusal() -> Callable[..., str]:
         return str(caught.value)
 
     return said
+
+
+def marian(folder: Path) -> str:
+    """An OPUS model with its two SentencePiece files and one vocabulary, as transformers writes it; it translates to two languages."""
+    import io
+    import json
+
+    import sentencepiece
+
+    pieces: list[str] = []
+    folder.mkdir(parents=True)
+    for side, lines in (("source", CORPUS), ("target", [line.upper() for line in CORPUS])):
+        out = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines), model_writer=out, vocab_size=90, minloglevel=2, num_threads=1, hard_vocab_limit=False
+        )
+        (folder / f"{side}.spm").write_bytes(out.getvalue())
+        model = sentencepiece.SentencePieceProcessor(model_proto=out.getvalue())
+        pieces += [model.id_to_piece(i) for i in range(model.get_piece_size()) if not (model.is_control(i) or model.is_unknown(i))]
+    tokens = dict.fromkeys(["</s>", "<unk>", ">>fr<<", ">>deu<<", *pieces, "<pad>"])
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "MarianTokenizer", "source_lang": "en"}))
+    pad = len(tokens) - 1
+    sizes = {"d_model": 24, "encoder_ffn_dim": 40, "decoder_ffn_dim": 40, "encoder_layers": 2, "decoder_layers": 2}
+    heads = {"encoder_attention_heads": 3, "decoder_attention_heads": 3, "max_position_embeddings": 64}
+    ids = {"pad_token_id": pad, "eos_token_id": 0, "decoder_start_token_id": pad, "forced_eos_token_id": 0}
+    torch.manual_seed(5)
+    model = hf.MarianMTModel(hf.MarianConfig(vocab_size=len(tokens), **sizes, **heads, **ids))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.15 * torch.randn_like(parameter)
+    model.eval().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def opus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return marian(tmp_path_factory.mktemp("opus") / "mt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,16 @@ import torch
 import transformers as hf
 
 import harken
+from harken.families.recurrent import LSTMConfig
+from harken.families.table import build
+from harken.text.train import train_characters
 
 TEXTS = ["The cat sat on the mat.", "Hello", "naïve 🙂  café, thank you very much"]
 
 
-@pytest.mark.parametrize(("kind", "head"), [("bert", "mlm"), ("roberta", "classification"), ("distilbert", "mlm"), ("albert", "mlm"), ("gpt2", "lm")])
+@pytest.mark.parametrize(
+    ("kind", "head"), [("bert", "mlm"), ("roberta", "classification"), ("distilbert", "mlm"), ("albert", "mlm"), ("gpt2", "lm")]
+)
 def test_equals_transformers(kind: str, head: str, checkpoint: Any, capsys: pytest.CaptureFixture[str]) -> None:
     folder = checkpoint(kind, head, "sentiment" if head == "classification" else "")
     body = hf.AutoModel.from_pretrained(folder).eval()
@@ -78,3 +85,26 @@ def test_similarity(checkpoint: Any, refusal: Any) -> None:
     assert "the input is one text" in refusal(lambda: ours("a"))
     assert "sentences[1] should be text" in refusal(lambda: ours("a", ["b", None]))
     assert "pooling must be mean" in refusal(lambda: harken.pipeline("sentence-similarity", folder, pooling="none"))
+
+
+def test_sentence_transformers_say_how_to_pool(checkpoint: Any, tmp_path: Path, refusal: Any) -> None:
+    body = checkpoint("bert", "mlm")
+    shutil.copytree(body, tmp_path / "model")
+    path = tmp_path / "model" / "1_Pooling" / "config.json"
+    path.parent.mkdir()
+    path.write_text('{"word_embedding_dimension": 24, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}')
+    ours, plain = (harken.pipeline("sentence-similarity", folder) for folder in (tmp_path / "model", body))
+    assert ours(TEXTS[0], TEXTS[1:]) == plain(TEXTS[0], TEXTS[1:], pooling="cls") != plain(TEXTS[0], TEXTS[1:])
+    path.write_text('{"pooling_mode_weightedmean_tokens": true}')
+    assert "asks for pooling_mode_weightedmean_tokens" in refusal(lambda: harken.pipeline("sentence-similarity", tmp_path / "model"))
+
+
+def test_models_of_other_kinds(refusal: Any) -> None:
+    """A recurrent model classifies, and has no hidden state for each token."""
+    words = train_characters(["the cat sat on the mat"])
+    config = LSTMConfig.sized(16, 1, 2, 32, words.vocab_size, 0.0)
+    model = build(config, "classification", seed=0)
+    classify = harken.pipeline("text-classification", (model, words), top_k=None)
+    texts = ["the cat", "a", "sat on the mat"]
+    assert classify(texts) == [classify([text])[0] for text in texts]
+    assert "has no hidden states to give for feature-extraction" in refusal(lambda: harken.pipeline("feature-extraction", (model, words)))

@@ -22,7 +22,9 @@ def test_zero_shot_equals_transformers(kind: str, checkpoint: Any, same: Any) ->
     theirs = checkpoint.pipeline("zero-shot-classification", folder, "classification")
     for options in ({}, {"multi_label": True}, {"hypothesis_template": "It was about {}!"}):
         assert same(ours(TEXT, LABELS, **options), theirs(TEXT, LABELS, **options))
-        assert same(ours([TEXT, "Hello"], candidate_labels="sports, food", **options), theirs([TEXT, "Hello"], ["sports", "food"], **options))
+        assert same(
+            ours([TEXT, "Hello"], candidate_labels="sports, food", **options), theirs([TEXT, "Hello"], ["sports", "food"], **options)
+        )
     assert same(ours(TEXT, ["food"]), theirs(TEXT, ["food"]))
     assert harken.pipeline("zero-shot-classification", folder, candidate_labels=LABELS)(TEXT) == ours(TEXT, LABELS)
 
@@ -56,7 +58,9 @@ def test_ranking(labels: str, checkpoint: Any, refusal: Any) -> None:
     assert ours(query="the capital", documents=documents, top_k=1) == found[:1]
     assert ours([{"query": "the capital", "documents": documents}]) == [found]
     if labels == "one":
-        assert np.allclose([one["score"] for one in ours("the capital", documents, function_to_apply="none")], np.sort(logits[:, 0])[::-1], atol=1e-5)
+        assert np.allclose(
+            [one["score"] for one in ours("the capital", documents, function_to_apply="none")], np.sort(logits[:, 0])[::-1], atol=1e-5
+        )
     assert "documents should be a list" in refusal(lambda: ours("a", []))
     assert "documents[1] should be text, not nothing (None)" in refusal(lambda: ours("a", ["b", None]))
     assert "shorten it by" in refusal(lambda: ours("a", ["cat " * 25_000]))

@@ -111,7 +111,7 @@ def test_what_cannot_be_answered(checkpoint: Any, refusal: Any) -> None:
     assert "the context should be text, not nothing (None)" in refusal(lambda: ours(question="a", context=None))
     assert "the input lacks 'context'" in refusal(lambda: ours({"question": "a"}))
     assert "the input should be an object" in refusal(lambda: ours("a question alone"))
-    assert "has nothing to read: give question and context" in refusal(lambda: ours())
+    assert "has nothing to read: give question and context" in refusal(ours)
     assert "there are 2 of question and 3 of context" in refusal(lambda: ours(["a", "b"], ["a", "b", "c"]))
     assert "the question has" in refusal(lambda: ours("cat " * 100, "b"))
     assert "cannot share" in refusal(lambda: ours("who?", "b", doc_stride=60))

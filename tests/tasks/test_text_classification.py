@@ -64,7 +64,10 @@ def test_long_texts_are_refused_or_cut_aloud(checkpoint: Any, refusal: Any, caps
     theirs = checkpoint.pipeline("text-classification", folder, "classification")
     assert same(found, theirs(["short", text], truncation=True, max_length=64))
     cut = ours.ledger.get("inputs", "tokens cut off")
-    assert capsys.readouterr().err == f"1 of 2 inputs was cut: {cut:,} tokens beyond the 64 this model reads were left out\n"
+    assert capsys.readouterr().err == f"1 of 2 inputs was cut: {cut:,} tokens were left out (this model reads at most 64)\n"
+    tight = {"truncation": True, "max_length": 5}
+    assert same(ours(["short", text], **tight), theirs(["short", text], **tight))
+    assert "max_length is at most 5" in refusal(lambda: ours(text, max_length=5))
     pair = {"text": "the cat sat on the mat " * 9, "text_pair": "a king " * 12}
     assert same(ours(pair, truncation=True), theirs(pair, truncation=True, max_length=64))
 
@@ -96,5 +99,7 @@ def test_wrong_options(checkpoint: Any, refusal: Any) -> None:
 
 def test_reading_in_half_precision(checkpoint: Any) -> None:
     folder = checkpoint("bert", "classification", "sentiment")
-    full, half = (harken.pipeline("sentiment-analysis", folder, dtype=d, top_k=None)(["The cat sat."])[0] for d in ("float32", torch.bfloat16))
+    full, half = (
+        harken.pipeline("sentiment-analysis", folder, dtype=d, top_k=None)(["The cat sat."])[0] for d in ("float32", torch.bfloat16)
+    )
     assert abs({x["label"]: x["score"] for x in full}["POSITIVE"] - {x["label"]: x["score"] for x in half}["POSITIVE"]) < 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -79,4 +80,4 @@ def test_a_very_long_text(checkpoint: Any) -> None:
     text = ("Bill Gates founded Microsoft. " * 3334)[:100_000]
     found = ours(text)
     assert found and found[-1]["end"] > 99_900 and ours.ledger.get("inputs", "read in windows") == 1
-    assert all(a["end"] <= b["start"] for a, b in zip(found, found[1:], strict=False))
+    assert all(a["end"] <= b["start"] for a, b in itertools.pairwise(found))
