@@ -24,7 +24,7 @@ OPENING = ("device", "dtype", "batch_size", "revision")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(DecodeOptions):
-    """Ask a model: classify, tag, answer, fill in, summarize, translate, rank … One JSON line for each input.
+    """Ask a model to classify, tag, answer, fill in, summarize, translate or rank. Each input's answer is a line of JSON.
 
     TASK is text-generation, text2text-generation, summarization, translation_en_to_fr (any two languages), conversational,
     sentiment-analysis, zero-shot-classification, ner, question-answering, fill-mask, feature-extraction, sentence-similarity, ranking or
@@ -33,6 +33,7 @@ class RunOptions(DecodeOptions):
     task: str = argument("what to do: ner, summarization, translation_en_to_fr …")
     model: Any = argument("folder of the model, or its id on the Hub")
     texts: tuple[Any, ...] = argument((), "texts, or a file of them, - for standard input", metavar="TEXT|FILE...")
+    top_k: int | None = option(None, "how many labels, answers, tokens or documents; of tasks that write: draw among so many tokens", min=0)
     question: str | None = option(None, "of question answering; the texts are contexts")
     context: str | None = option(None, "of question answering; the texts are questions")
     query: str | None = option(None, "of ranking; the texts are documents")

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 import harken
 from harken.families.tasks import TASKS as HEADS
+from harken.tasks import progress
 from harken.tasks.opening import usual
 from harken.tasks.table import ALIASES, TASKS, task_named
 
@@ -146,3 +148,15 @@ def test_the_ledger_counts(folder: str) -> None:
     lengths = [len(words.encode(text)) for text in texts]
     counts = ours.ledger.to_json()["inputs"]
     assert counts == {"tokens": sum(lengths), "read": 3, "cut": 1, "tokens cut off": lengths[1] - 64}
+
+
+@pytest.mark.parametrize(("terminal", "seconds", "shown"), [(True, 3, True), (True, 1, False), (False, 3, False)])
+def test_a_bar_on_a_terminal(terminal: bool, seconds: int, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only there, and only for what takes longer than two seconds."""
+    clock = iter(range(0, 1000, seconds))
+    monkeypatch.setattr(progress, "is_terminal", lambda: terminal)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with progress.Progress("ner", 5) as bar:
+        bar.more(2)
+        assert (bar.bar is not None) == shown and bar.done == 2
+        assert not shown or bar.bar.tasks[0].completed == 2
