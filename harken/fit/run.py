@@ -17,7 +17,7 @@ from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..decode.generate import generate
 from ..decode.options import DecodeOptions
-from ..families.table import family
+from ..families.table import FAMILIES, family
 from ..measure.loss import measure
 from ..nn.mixture import Mixture
 from ..nn.models import Model
@@ -34,6 +34,7 @@ from .prepare import Prepared
 from .seen import remember
 from .state import Progress
 from .threads import on_threads
+from .vectors import TrainedVectors, learn_vectors
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,15 @@ class Trained:
     guess: float | None = None
 
 
-def run(options: TrainOptions) -> Trained:
+def run(options: TrainOptions) -> Trained | TrainedVectors:
     """Train, or go on with, one run. InputError and RunError as in `harken.train`."""
     clock = Clock(time.monotonic() if options.began is None else options.began)
     old = None
     if options.replay is not None:
         options, old = replayed(options)
     folder = RunFolder(Path(options.out) if options.out else default_out(options))
+    if options.model in FAMILIES and family(options.model).LEARNS == "neighbours":
+        return learn_vectors(options, folder)
     if options.resume:
         model, tokenizer, data, plan = go_on(options, folder)
     else:
