@@ -65,7 +65,7 @@ def run(options: TrainOptions) -> Trained | TrainedVectors:
         options, old = replayed(options)
     folder = RunFolder(Path(options.out) if options.out else default_out(options))
     if options.model in FAMILIES and family(options.model).LEARNS == "neighbours":
-        return learn_vectors(options, folder)
+        return learn_vectors(options, folder, None if old is None else old.record["data"]["sha256"])
     if options.resume:
         model, tokenizer, data, plan = go_on(options, folder)
     else:
@@ -107,6 +107,8 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     folder.reopen()
     options = resumed(options, folder.record)
     model, tokenizer = load(folder.path)
+    if family(model.config.model_type).LEARNS == "neighbours":
+        raise InputError(f"{folder.path} holds word vectors, which are counted at once: to count anew give the text and --overwrite")
     data = material_of(model.config.model_type, options).prepare(options, tokenizer, model.span)
     data.suit(model)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:

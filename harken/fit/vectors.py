@@ -56,8 +56,9 @@ class TrainedVectors:
     loss: None = None
 
 
-def learn_vectors(options: TrainOptions, folder: RunFolder) -> TrainedVectors:
-    """`harken train --model vectors`: read the text, count, decompose, write the run. InputError when the request makes no sense."""
+def learn_vectors(options: TrainOptions, folder: RunFolder, sha256: str | None = None) -> TrainedVectors:
+    """`harken train --model vectors`: read the text, count, decompose, write the run. InputError when the request makes no sense, or the
+    text is not the one of this digest."""
     began = time.monotonic()
     check(options)
     folder.claim(overwrite=options.overwrite)
@@ -65,6 +66,9 @@ def learn_vectors(options: TrainOptions, folder: RunFolder) -> TrainedVectors:
     corpus = read(options.data, examples=options.examples, columns=Columns.parse(options.columns))
     for note in corpus.notes:
         say(note)
+    facts = {"source": place(options.data), "kind": corpus.kind, "sha256": digest(corpus.texts), "texts": len(corpus.texts)}
+    if sha256 not in (None, facts["sha256"]):
+        raise InputError(f"{options.data} is not the text that was learned from; give the same file, or train anew")
     tokenizer, ids = counted_words(corpus, options.vocab_size or WORDS)
     words = tokenizer.vocab_size - 1
     dim = options.width or min(WIDTH, words // 2)
@@ -77,7 +81,6 @@ def learn_vectors(options: TrainOptions, folder: RunFolder) -> TrainedVectors:
         learned = vectors_of(ids, config, seed=options.seed)
     model = build(config, seed=options.seed)
     token_table(model).weight = torch.from_numpy(learned.vectors)
-    facts = {"source": place(options.data), "kind": corpus.kind, "sha256": digest(corpus.texts), "texts": len(corpus.texts)}
     asked = {name: value for name, value in dataclasses.asdict(options).items() if name not in RUN_ONLY}
     folder.start({"task": config.task, "options": asked, "data": facts, "ledger": corpus.ledger.to_json()})
     save(model, tokenizer, folder.path)
@@ -116,7 +119,8 @@ def counted_words(corpus: Corpus, most: int) -> tuple[Tokenizer, np.ndarray]:
         corpus.ledger.add("tokens", what, n)
     corpus.ledger.balance("tokens", "words", "words counted", "words too rare")
     rare = "" if known == total else f"; the other {total - known:,} are too rare to say anything, but keep their place"
-    say(f"words: {size - 1:,} that occur {f'at least {least} times' if least > 1 else 'at all'}, {known:,} of the text's {total:,}{rare}")
+    which = f"that occur {f'at least {least} times' if least > 1 else 'at all'}" if size < most else "that are most frequent"
+    say(f"words: {size - 1:,} {which}, {known:,} of the text's {total:,}{rare}")
     return first_words(tokenizer, size), ids
 
 

@@ -81,7 +81,8 @@ def learn(
 ) -> Learned:
     """Vectors of the words 0 … `vocab` - 1 from ids (T,) int32 of texts laid end to end, with UNKNOWN and END among them.
 
-    `window` R, `smoothing` α, `shift` k, `power` p as above; `told` hears what is done. Memory: 8 bytes a token, then 12 a pair.
+    `window` R, `smoothing` α, `shift` k, `power` p as above; `told` hears what is done. Memory: 8 bytes a token, 12 a
+    pair, then 16 a pair that is kept. The same ids and seed give the same bits wherever NumPy's own decompositions do.
     InputError when fewer than `dim` words stand near others, so that there are no `dim` directions.
     """
     counts = cooccurrences(ids, vocab, window)

@@ -39,7 +39,7 @@ class Words:
         self.tokenizer = tokenizer
         self.vectors = token_vectors(model, tokenizer.vocab_size)  # (V, D)
         self.units = normed(self.vectors)
-        self.empty: np.ndarray = ~self.vectors.any(1)  # no word, or one that was never seen near another
+        self.empty = np.all(self.vectors == 0, axis=1)  # no word, or one that was never seen near another
 
     def similar(self, word: str, top: int = 10) -> list[Neighbour]:
         """The `top` words with the largest cosine, largest first; of equals the one with the smaller id. Not the word itself.

@@ -132,6 +132,17 @@ def test_the_order_of_lines_changes_no_bit(run: str, text: Path, tmp_path: Path)
     assert harken.load(narrow.run)[0].config.window == 1
 
 
+def test_a_run_is_repeated_and_never_gone_on_with(run: str, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--replay", run, "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (Path(run) / "model.safetensors").read_bytes()
+    (tmp_path / "other.txt").write_text(text.read_text()[1000:])
+    other = ["train", str(tmp_path / "other.txt"), "--out", str(tmp_path / "other")]
+    refused(capsys, [*other, "--replay", run], "is not the text that was learned from")
+    refused(capsys, ["train", "--resume", "--out", run], "holds word vectors, which are counted at once")
+    refused(capsys, ["train", str(text), "--model", "vectors", "--out", run], "already holds a run")
+    assert not (tmp_path / "other").exists()
+
+
 def test_tables_and_json(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["similar", run, "king", "--top", "3"]) == 0
