@@ -108,7 +108,7 @@ def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str
     names = {f.name for f in dataclasses.fields(DecodeOptions)} - {"seed"} | set(OTHERS)
     found = {}
     for name, value in said.items():
-        nothing = value is None or value is False or value in ([], {}) or (value == 0 and not name.endswith("token_id"))
+        nothing = value is None or value is False or value in ([], {}) or (value == 0 and name != "length_penalty" and not name.endswith("token_id"))
         if nothing or name in own or name in SILENT or name.startswith(("_", "output_", "return_")):
             continue
         if value in NEUTRAL.get(name, ()) and not (name == "top_k" and said.get("do_sample")):
@@ -117,10 +117,11 @@ def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str
             found[name] = tuple(value) if isinstance(value, list) else value
         else:
             dropped[name] = "is not known here"
-    if "max_new_tokens" in own or "max_length" in own:  # the caller's limit stands for both
-        found = {name: value for name, value in found.items() if name not in ("max_new_tokens", "max_length")}
-    if "max_new_tokens" in found:
-        found.pop("max_length", None)
+    for new, whole in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
+        if new in own or whole in own:  # the caller's limit stands for both
+            found = {name: value for name, value in found.items() if name not in (new, whole)}
+        if new in found:
+            found.pop(whole, None)
     if own.get("do_sample") is False or own.get("temperature") == 0:
         found.pop("do_sample", None)
     _check(found)
