@@ -90,6 +90,8 @@ def some_options(rng: random.Random, reads: str) -> dict[str, Any]:
         asked.pop("min_new_tokens", None)
     elif reads == "source" and rng.random() < 0.3:
         asked["forced_bos_token_id"] = 9
+    if "min_new_tokens" in asked:
+        asked.pop("min_length", None)
     beams = rng.randint(2, 5)
     return asked | {"num_beams": beams, "num_return_sequences": rng.randint(1, beams)}
 
