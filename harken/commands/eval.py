@@ -93,8 +93,9 @@ def of_corrupted(options: EvalOptions, model: Model, tokenizer: Tokenizer, task:
     from ..objectives.masked import Hits, hits
 
     corpus = read(options.data, examples=options.examples or trained_on(options.model), columns=Columns.parse(options.columns))
-    said = {name: learned_by[name] for name in ("mask_rate", "whole_word", "span_length", "noise") if name in learned_by}
-    asked = TrainOptions(data="-", model=model.config.model_type, task=task, overflow=options.overflow or "window", **said)
+    said: dict[str, Any] = {name: learned_by[name] for name in ("mask_rate", "whole_word", "span_length", "noise") if name in learned_by}
+    said |= {"model": model.config.model_type, "task": task, "overflow": options.overflow or "window"}
+    asked = TrainOptions(data="-", **said)
     pad, ledger = tokenizer.pad_id or 0, corpus.ledger
     whole = bare(corpus, tokenizer, ledger, task, "tokens")
     made: Any = source_of(asked, task, corpus, whole, tokenizer, model.span, ledger, "tokens")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -239,8 +239,8 @@ def side_by_side(parts: Sequence[np.ndarray], fill: int) -> np.ndarray:
     return out
 
 
-def named(source: Masked | MaskedPairs | Noised, rows: np.ndarray) -> str:
-    """The texts that some rows are of, counted from 1: "texts 3, 8 and 9"."""
+def named(source: Any, rows: np.ndarray) -> str:
+    """The texts that some rows of a corrupted source are of, counted from 1: "texts 3, 8 and 9"."""
     texts = np.unique(np.searchsorted(source.spans.spans[:, 0], rows[:, 0], "right")).tolist()
     some = [str(text) for text in texts[:5]] + [f"{len(texts) - 5:,} more"] * (len(texts) > 5)
     return f"text {some[0]}" if len(some) == 1 else f"texts {', '.join(some[:-1])} and {some[-1]}"

@@ -48,11 +48,13 @@ def tokenised(
     for batch in sentence_batches(corpus.texts) if sentences else corpus.texts.batches():
         numbers = [number for number, _ in batch]
         fresh = [number != before for before, number in zip([last, *numbers[:-1]], numbers, strict=True)]
-        # A tokenizer that gives every line a blank gives one to every piece too: at a blank, it takes that blank's place.
-        pieces = [piece if new or not tokenizer.marked else piece.removeprefix(" ") for new, (_, piece) in zip(fresh, batch, strict=True)]
+        pieces = [piece for _, piece in batch]
+        if tokenizer.marked:
+            # It gives every line a blank, and so every piece too: inside a line, that takes the place of the piece's own.
+            inside = [not new and not before.endswith("\n") for new, before in zip(fresh, ["", *pieces[:-1]], strict=True)]
+            pieces = [piece.removeprefix(" ") if within else piece for within, piece in zip(inside, pieces, strict=True)]
         some: list[np.ndarray] = []
-        begun: list[int] = []
-        pieced: list[int] = []
+        begun, pieced = [], []
         for new, found in zip(fresh, tokenizer.encode_many(pieces), strict=True):
             if new:
                 some.append(between if begun or last >= 0 else front)

@@ -8,14 +8,13 @@ import numpy as np
 import torch
 
 from ..base.errors import InputError
-from ..base.report import say
 from ..data.batches import Spans
 from ..data.columns import Columns
 from ..data.corpus import Corpus
 from ..data.corrupted import Masked, MaskedPairs, Noised
 from ..data.ledger import Ledger
 from ..data.read import read
-from ..data.sentences import segments, units
+from ..data.sentences import units
 from ..data.tokens import fitted, tokenised
 from ..nn.models import Model
 from ..objectives import denoising, masked, seq2seq, span_corruption
@@ -94,9 +93,7 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Corpus, valid: 
     around = len(tokenizer.prefix) + len(tokenizer.closing) + (task == "pretraining")
     longest = max(spans.longest for _, spans in whole.values()) + around
     context = context or choose_context(options, "running" if task == "pretraining" else train.kind, longest)
-    found = {
-        stage: source_of(options, task, side, spans, tokenizer, context, ledger, stage) for stage, (side, spans) in whole.items()
-    }
+    found = {stage: source_of(options, task, side, spans, tokenizer, context, ledger, stage) for stage, (side, spans) in whole.items()}
     if train.kind == "running" and found["tokens"].targets < context:
         few = f"{train.source} has {found['tokens'].targets:,} tokens to learn from, fewer than the context of {context}"
         raise InputError(f"{few}: give more text or a smaller --context")
@@ -164,10 +161,10 @@ def count_pairs(made: MaskedPairs, ledger: Ledger, name: str, stage: str) -> Non
     ledger.add(stage, "pairs", len(rows))
     ledger.balance(stage, ("targets", "tokens read twice"), "tokens in pairs", "tokens left alone")
     if len(rows) < (2 if made.second == "next" else 1):
-        which = "" if stage == "tokens" else "held-out "
+        which, few = "" if stage == "tokens" else "held-out ", f"{int(alone.sum()):,} of {len(sizes):,} texts are one sentence"
         raise InputError(
-            f"{name}: the {which}text makes {len(rows)} pairs of segments, as {int(alone.sum()):,} of {len(sizes):,} texts are one sentence: "
-            "give longer texts, --examples running if the lines belong together, or --task masked-language-modeling"
+            f"{name}: the {which}text makes {len(rows)} pairs of segments, as {few}: give longer texts, --examples running if the lines "
+            "belong together, or --task masked-language-modeling"
         )
 
 

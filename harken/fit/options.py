@@ -8,6 +8,9 @@ from typing import Literal
 from ..base.errors import InputError
 from ..base.options import argument, option
 
+Task = Literal["language-modeling", "masked-language-modeling", "pretraining", "text2text", "span-corruption", "denoising"]
+"""What a model can learn by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -24,7 +27,7 @@ class TrainOptions:
         "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt, gpt2, llama (the default), mistral, qwen2, qwen3 or mixture; "
         "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian",
     )
-    task: Literal["language-modeling", "masked-language-modeling", "pretraining", "text2text", "span-corruption", "denoising"] | None = option(
+    task: Task | None = option(
         None,
         "what is learned: what follows (the default), what is hidden (of bert and its kin; pretraining: and whether a second segment "
         "follows), the target of a source (of t5 and its kin), or from texts alone what stood in the gaps or how a broken text read",

@@ -95,13 +95,14 @@ def masking(tokenizer: Tokenizer, rate: float = RATE, *, whole_word: bool = Fals
 
 
 def words_of(tokenizer: Tokenizer) -> Words:
-    """How this tokenizer's tokens make up words: "##x" goes on with one; elsewhere a letter does, behind a letter."""
+    """How this tokenizer's tokens make up words: "##x" goes on with one; elsewhere a letter does, behind a letter or a blank."""
     count, special = tokenizer.vocab_size, tokenizer.special_ids
     if tokenizer.kind == "wordpiece":
         joins = [(tokenizer.inner.id_to_token(i) or "").startswith("##") for i in range(count)]
         return Words(np.array(joins), np.array([i not in special for i in range(count)]))
     texts = ["" if i in special else tokenizer.token(i).replace("\u2581", " ") for i in range(count)]
-    return Words(np.array([_letter(text[:1]) for text in texts]), np.array([_letter(text[-1:]) for text in texts]))
+    joins, leaves = [_letter(text[:1]) for text in texts], [_letter(text[-1:]) or text == " " for text in texts]
+    return Words(np.array(joins), np.array(leaves))
 
 
 def _letter(character: str) -> bool:
@@ -125,7 +126,8 @@ def found(model: Any, source: Masked | MaskedPairs, rows: np.ndarray, pad: int, 
     Only at the hidden places are the scores of the whole vocabulary worked out."""
     examples = source.examples(rows)
     lengths = torch.tensor([len(each.inputs) for each in examples])
-    inputs, targets, types = (_laid([each[part] for each in examples], fill, pack) for part, fill in ((0, pad), (1, -100), (2, 0)))
+    inputs, targets = _laid([each.inputs for each in examples], pad, pack), _laid([each.targets for each in examples], -100, pack)
+    types = _laid([each.types for each in examples], 0, pack)
     labels, hidden = torch.tensor([each.label for each in examples]), targets != -100
     row = torch.repeat_interleave(torch.arange(len(examples)), lengths)[hidden] if pack else hidden.nonzero()[:, 0]
     mask = Mask(starts=F.pad(lengths.cumsum(0), (1, 0))) if pack else Mask(lengths=lengths)
@@ -189,4 +191,3 @@ def restored(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def _laid(parts: list[np.ndarray], fill: int, pack: bool) -> Tensor:
     return torch.from_numpy(np.concatenate(parts) if pack else side_by_side(parts, fill))
-

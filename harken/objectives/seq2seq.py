@@ -30,9 +30,7 @@ def tokenised_pairs(pairs: Pairs, tokenizer: Tokenizer, ledger: Ledger, stage: s
     return PairSpans(source, tokenised(pairs.target, tokenizer, ledger, stage, role="target"))
 
 
-def batch_loss(
-    model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0
-) -> Loss:
+def batch_loss(model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:
     """The summed loss of some rows (B, 3 or 4). InputError when no target is left."""
     if not (rows[:, 1] > rows[:, 0]).any():
         raise InputError("a batch has no token to predict; check the data for targets that are empty after tokenising")

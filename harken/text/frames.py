@@ -24,9 +24,7 @@ class Frame(NamedTuple):
 
 
 PLAIN = Frame({"pad": "<pad>", "bos": "<bos>", "eos": "<eos>", "unk": "<unk>"}, "bos $A", "bos $A bos $B")
-BERT = Frame(
-    {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}, "cls $A sep", "cls $A sep $B:1 sep:1"
-)
+BERT = Frame({"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}, "cls $A sep", "cls $A sep $B:1 sep:1")
 ALBERT = BERT._replace(names={**BERT.names, "pad": "<pad>", "unk": "<unk>"})
 ROBERTA = Frame(
     {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>", "cls": "<s>", "sep": "</s>"},

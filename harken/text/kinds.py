@@ -53,9 +53,7 @@ def train_characters(texts: Iterable[str], *, specials: Sequence[str] = (), fram
     return _finished(inner, frame, specials)
 
 
-def train_words(
-    texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = (), frame: Frame = PLAIN
-) -> Tokenizer:
+def train_words(texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = (), frame: Frame = PLAIN) -> Tokenizer:
     """The most frequent words, at most `vocab_size` tokens with <pad> <bos> <eos> <unk> (ids 0 to 3), or what another `frame` has,
     `specials`, "\\n" and " ".
 
@@ -137,9 +135,7 @@ def train_wordpiece(
     return _finished(inner, frame, specials)
 
 
-def train_unigram(
-    texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = (), frame: Frame = PLAIN
-) -> Tokenizer:
+def train_unigram(texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = (), frame: Frame = PLAIN) -> Tokenizer:
     """Unigram pieces: at most `vocab_size` with <pad> <bos> <eos> <unk> (ids 0 to 3), or what another `frame` has, `specials` and the 256
     bytes <0x00> to <0xFF>.
 
