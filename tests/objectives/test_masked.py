@@ -31,19 +31,6 @@ from harken.text.train import train_tokenizer
 
 WORDS = ["alpha", "beta", "gamma", "delta", "unquestionable", "hippopotamus", "extraordinary", "unwritten", "undone"]
 WORDS += ["walking", "walked", "talker"]
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "unquestionable",
-    "hippopotamus",
-    "extraordinary",
-    "unwritten",
-    "undone",
-    "walking",
-    "walked",
-    "talker",
-]
 TEXT = ["".join(f"{a} {b} {c}. " for b in WORDS for c in WORDS).strip() for a in WORDS]
 BERT = train_tokenizer("wordpiece", TEXT, 120)
 ROBERTA = train_tokenizer("bpe", TEXT, 320, frame=FRAMES["roberta"])
