@@ -36,6 +36,9 @@ OPTIONS = {
     "noise": ("denoising",),
 }
 """Which tasks an option is for."""
+CONTEXT = 32
+"""Tokens of a row of running text with gaps, unless more are asked for: what a gap depends on is found sooner among few. Measured on
+Shakespeare, about a minute on one core: 5.25 nats per hidden token at 32, 5.66 at 64, 5.71 at 128."""
 SHOWN = 3
 """Broken texts that are mended each time the model is measured."""
 _COUNTED = 65_536
@@ -92,6 +95,8 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Corpus, valid: 
     whole = {stage: (side, bare(side, tokenizer, ledger, task, stage)) for stage, side in sides.items() if side is not None}
     around = len(tokenizer.prefix) + len(tokenizer.closing) + (task == "pretraining")
     longest = max(spans.longest for _, spans in whole.values()) + around
+    if context is None and options.context is None and task == "masked-language-modeling" and train.kind == "running":
+        context = CONTEXT
     context = context or choose_context(options, "running" if task == "pretraining" else train.kind, longest)
     found = {stage: source_of(options, task, side, spans, tokenizer, context, ledger, stage) for stage, (side, spans) in whole.items()}
     if train.kind == "running" and found["tokens"].targets < context:

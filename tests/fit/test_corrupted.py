@@ -205,7 +205,7 @@ WORDS = st.lists(st.sampled_from(["one", "two.", "three!", "four", "[MASK]", "\n
 
 @settings(max_examples=25)
 @given(st.lists(WORDS, min_size=3, max_size=6), st.sampled_from(["lines", "running"]), st.sampled_from(["bert", "t5", "bart"]))
-def test_the_ledger_adds_up_and_every_text_comes_back(tmp_path_factory, texts, kind, model):
+def test_the_ledger_adds_up_and_every_text_comes_back(texts, kind, model):
     task = {"bert": None, "t5": "span-corruption", "bart": "denoising"}[model]
     options = TrainOptions(data="-", model=model, task=task, overflow="window", context=16)
     train = Corpus([" ".join(words) + " one two three four five." * 4 for words in texts], kind, "x")
@@ -228,3 +228,26 @@ def test_the_ledger_adds_up_and_every_text_comes_back(tmp_path_factory, texts, k
             found = [data.train.noise.restored(body, target) for body, target in zip(bodies, texts_of, strict=True)]
     assert (np.concatenate(found) == data.train.spans.ids[: data.train.targets]).all()
     assert tokenizer.mask_id is None or tokenizer.mask_id not in data.train.spans.ids  # "[MASK]" in a text is only text
+
+
+@settings(max_examples=25)
+@given(st.lists(WORDS, min_size=3, max_size=6), st.sampled_from(["lines", "running"]), st.sampled_from(["bert", "albert"]))
+def test_the_ledger_of_pairs_adds_up_and_every_sentence_comes_back(texts, kind, model):
+    options = TrainOptions(data="-", model=model, task="pretraining", context=32)
+    train = Corpus([" ".join(words) for words in texts] + ["one. two. three four five."] * 4, kind, "x")
+    tokenizer = make_tokenizer(options, train)
+    data = prepared(options, tokenizer, train, None)
+    counts = data.ledger.to_json()["tokens"]
+    rows = data.train.rows()
+    assert counts["pairs"] == len(rows)
+    assert counts["tokens"] + counts["tokens read twice"] == counts["tokens in pairs"] + counts["tokens left alone"]
+    assert counts["tokens hidden"] + counts["tokens not hidden"] == counts["tokens read"]
+    read = np.zeros(len(data.train.spans.ids), int)
+    for (begin, end, _), each in zip(rows.tolist(), data.train.examples(rows), strict=True):
+        read[begin:end] += 1
+        whole = restored(each.inputs, each.targets)
+        if each.label == 0:
+            first, second = whole[each.types == 0][1:-1], whole[each.types == 1][:-1]
+            assert (np.concatenate([first, second]) == data.train.spans.ids[begin:end]).all()
+    assert (read == 0).sum() == counts["tokens left alone"]
+    assert (read == 2).sum() == counts["tokens read twice"]
