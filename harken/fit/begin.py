@@ -17,10 +17,11 @@ from ..text.tokenizer import Tokenizer
 from . import plan as planning
 from .count import choose_order, never_predicted
 from .folder import has_bf16
-from .material import material_of, signal_of
+from .material import material_of
 from .options import TrainOptions
 from .plan import Plan
 from .prepare import Prepared
+from .signal import signal_of
 
 
 def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:

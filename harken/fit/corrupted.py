@@ -24,6 +24,7 @@ from .options import TrainOptions
 from .plan import choose_context
 from .prepare import Prepared, compare, corpora, facts_of, tell
 from .prepare import make_tokenizer as of_texts
+from .signal import signal_of
 
 __all__ = ["check", "corpora", "make_tokenizer", "mended", "prepare", "prepared", "source_of"]
 
@@ -39,6 +40,8 @@ OPTIONS = {
 CONTEXT = 32
 """Tokens of a row of running text with gaps, unless more are asked for: what a gap depends on is found sooner among few. Measured on
 Shakespeare, about a minute on one core: 5.25 nats per hidden token at 32, 5.66 at 64, 5.71 at 128."""
+FEWEST = 6
+"""Tokens of its own that a row must have room for."""
 SHOWN = 3
 """Broken texts that are mended each time the model is measured."""
 _COUNTED = 65_536
@@ -64,8 +67,6 @@ def noises(options: TrainOptions) -> tuple[str, ...]:
 
 def make_tokenizer(options: TrainOptions, train: Corpus) -> Tokenizer:
     """With the special tokens and the template that the family has, a [MASK] and names for gaps among them."""
-    from .material import signal_of
-
     name = options.model or ""
     task, frame = signal_of(name, options), FRAMES.get(name, PLAIN)
     specials = ["<mask>"] if task == "denoising" and "mask" not in frame.names else []
@@ -85,8 +86,6 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Corpus, valid: 
 
     InputError when the text is shorter than the context, examples are longer and no --overflow says what to do with them, or there are
     too few sentences to make pairs of."""
-    from .material import signal_of
-
     task, ledger, test = signal_of(options.model or "", options), train.ledger, None
     if options.test is not None:
         test = read(options.test, examples=train.kind, columns=Columns.parse(options.columns))
@@ -120,6 +119,8 @@ def source_of(
     front, back = np.array(tokenizer.prefix, np.int64), np.array(tokenizer.closing, np.int64)
     around = len(front) + len(back)
     windows = task == "pretraining" or corpus.kind == "running"
+    if context - around < FEWEST:
+        raise InputError(f"--context {context} leaves no room for a text beside its special tokens: give {around + FEWEST} or more")
 
     def fit(around: int) -> Spans:
         return fitted(found, context, ledger, corpus.source, overflow="window" if windows else options.overflow, stage=stage, around=around)

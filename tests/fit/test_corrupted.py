@@ -190,7 +190,8 @@ def test_minutes_are_kept(texts, tmp_path):
             {"model": "bert", "task": "pretraining"},
             r"makes 0 pairs of segments, as \d+ of \d+ texts are one sentence: .*--examples running",
         ),
-        ({"model": "bert", "context": 6}, r"longer than the context of 6 tokens \(the longest has 10\): give --context 10"),
+        ({"model": "bert", "context": 8}, r"longer than the context of 8 tokens \(the longest has 10\): give --context 10"),
+        ({"model": "bert", "context": 5}, "--context 5 leaves no room for a text beside its special tokens: give 8 or more"),
         ({"model": "bert", "target": "x"}, "--target is for a model that answers a source"),
     ],
 )
