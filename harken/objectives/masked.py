@@ -5,7 +5,8 @@
 Of 15 % of a row's tokens, at least one, 80 % become [MASK], 10 % any token and 10 % stay as they are; with whole words, all pieces of a
 word are hidden together (BERT's second release). The noise is drawn anew in every epoch, https://arxiv.org/abs/1907.11692 section 4.1.
 The second segment is the next sentences or others, or the two are swapped: the order of https://arxiv.org/abs/1909.11942. The label's
-loss counts once for each hidden token of its row, which makes the mean over tokens the sum of the paper's two means.
+loss counts once for each hidden token of its row: the mean over tokens is then the sum of the paper's two means, and does not depend on
+how a batch is split.
 H hidden tokens · B rows · L tokens · T packed tokens · D width · V vocabulary
 """
 
