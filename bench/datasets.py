@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harken.data.chats import read_chats, read_instructions, read_preferences
+from harken.data.chats import read_instructions, read_preferences
 from harken.data.columns import Columns
 from harken.data.dialogues import read_dialogues
 from harken.data.labelled import read_labelled
@@ -116,7 +116,9 @@ def rows(home: Path, names: Iterable[str]) -> Iterable[str]:
 def main() -> None:
     """Print a line for each file."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(os.environ.get("HARKEN_DATA") or Path.home() / ".cache" / "harken-data"))
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(os.environ.get("HARKEN_DATA") or Path.home() / ".cache" / "harken-data")
+    )
     parser.add_argument("names", nargs="*")
     asked = parser.parse_args()
     for row in rows(asked.folder, asked.names):

@@ -72,7 +72,8 @@ def conll_rows(path: str | os.PathLike[str], columns: Columns, reading: Reading)
                 problem = _wrong(fields, width, places)
                 if problem and wrong is None:
                     wrong = InputError(f"{name} line {number:,} {problem}")
-                sentence.append((number, *(("", "") if problem else (fields[places[0]].strip(), fields[places[1]].strip()))))
+                token, tag = ("", "") if problem else (fields[places[0]].strip(), fields[places[1]].strip())
+                sentence.append((number, token, tag))
         yield from ended()
     finally:
         for what, n in counts.items():

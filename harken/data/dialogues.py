@@ -80,7 +80,7 @@ def _dialogue(row: Row) -> Iterator[Dialogue]:
 
 def _turns(row: Row, persona: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The turns of a dialogue in any of its forms, and which of them are replies."""
-    items = listed(row, "dialogue")
+    items: list[Any] = listed(row, "dialogue")
     if len(items) == 1 and isinstance(items[0], str) and "\n" in items[0]:
         items = [_SPEAKER.sub("", line, count=1) for line in items[0].splitlines() if line.strip()]
     if not items:
@@ -100,7 +100,9 @@ def _turns(row: Row, persona: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
 def _check(row: Row, turns: list[Any]) -> None:
     for number, turn in enumerate(turns, 1):
         if not isinstance(turn, str) or not turn.strip():
-            raise InputError(f"{row.where}: turn {number:,} of the dialogue is {'empty' if not turn or isinstance(turn, str) else 'no text'}")
+            raise InputError(
+                f"{row.where}: turn {number:,} of the dialogue is {'empty' if not turn or isinstance(turn, str) else 'no text'}"
+            )
 
 
 def _uttered(row: Row, persona: tuple[str, ...]) -> Dialogue:

@@ -1,4 +1,4 @@
-"""Labelled examples of one kind, whatever their number: rows that stay where they are until they are asked for, and every row accounted for."""
+"""Examples of one kind, whatever their number: they stay where they are until they are asked for, and every row is accounted for."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def read_labelled(
         rows: Iterator[Row] = _folder(Path(data), reading)
         scored = False
     else:
-        shapes = [("text", "score")] if "score" in columns.given and "label" not in columns.given else [("text", "label"), ("text", "score")]
+        shapes = (
+            [("text", "score")] if "score" in columns.given and "label" not in columns.given else [("text", "label"), ("text", "score")]
+        )
         shape, rows = shaped(data, shapes, columns, optional=("text2",), reading=reading)
         scored = "score" in shape
     found: Counter[str] = Counter()

@@ -98,7 +98,9 @@ def _answers(row: Row) -> tuple[Answer, ...]:
             raise InputError(f"{_where(row)}: the answers have {len(value['text']):,} texts, but {len(starts):,} places")
         pairs = list(zip(value["text"], starts, strict=True))
     else:
-        pairs = [(each.get("text"), each.get("answer_start")) if isinstance(each, Mapping) else (each, None) for each in members(row, "answers")]
+        pairs = [
+            (each.get("text"), each.get("answer_start")) if isinstance(each, Mapping) else (each, None) for each in members(row, "answers")
+        ]
     found = []
     for answer, start in pairs:
         if not isinstance(answer, str) or not answer.strip():
@@ -109,7 +111,7 @@ def _answers(row: Row) -> tuple[Answer, ...]:
 
 def _placed(row: Row, context: str, answer: Answer, mend: bool) -> Answer:
     """The answer where it stands. InputError when it does not, or may not be looked for."""
-    if 0 <= answer.start and context.startswith(answer.text, answer.start):
+    if answer.start >= 0 and context.startswith(answer.text, answer.start):
         return answer
     words = answer.text.strip()
     if not mend:
@@ -201,6 +203,8 @@ def _with_context(row: Row, stories: Mapping[str, Any], name: str) -> Row:
         wanted = [str(each) for each in row.values.get("source") or story]
         lacking = next((each for each in wanted if each not in story), None)
         if lacking is not None:
-            return row._replace(wrong=InputError(f"{row.where} names the section {brief(lacking)} of {brief(called)}, which {name} does not hold"))
+            return row._replace(
+                wrong=InputError(f"{row.where} names the section {brief(lacking)} of {brief(called)}, which {name} does not hold")
+            )
         story = " ".join(story[each] for each in wanted)
     return row._replace(values={**row.values, "context": story, "id": "", "title": called})

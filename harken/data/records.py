@@ -57,8 +57,8 @@ def records(
     """Every row of a source, in order and as it is read, with a value for each of `roles` and for those of `optional` that it has.
 
     .csv .tsv .parquet are tables; .jsonl .ndjson hold an object a line, .json a list of objects or an object a line; a folder that
-    `datasets` saved, an .arrow file and a Hub name are data sets; with `target`, the n-th lines of two text files belong together; any other
-    text file is a table where `columns` gives numbers. .gz may follow. Values are text in tables, whatever was written in the others.
+    `datasets` saved, an .arrow file and a Hub name are data sets; with `target`, the n-th lines of two text files belong together; any
+    other text file is a table where `columns` gives numbers. .gz may follow. Values are text in tables, whatever was written in the others.
 
     A row that cannot be read comes with what is `wrong` with it. The ledger counts "rows" and "blank lines" of stage "read".
     InputError, with file and line, when nothing can be read; `holds` is what it calls what was looked for.
@@ -81,7 +81,11 @@ def records(
     elif suffix(name) in (*OBJECTS, ".json"):
         text, found = decode(load(name))
         reading.notes += found
-        unit, items = ("line", _lines(text, name, roles[0] if roles else "text")) if suffix(name) in OBJECTS or _by_line(text) else ("object", _array(text, name))
+        unit, items = (
+            ("line", _lines(text, name, roles[0] if roles else "text"))
+            if suffix(name) in OBJECTS or _by_line(text)
+            else ("object", _array(text, name))
+        )
         yield from objects(items, name, unit, roles, columns, optional=optional, reading=reading)
     else:
         if name != "-" and not Path(name).exists():
@@ -123,7 +127,13 @@ def shaped(
         for row in records(source, best, columns, reading=Reading(), holds=holds):
             if row.wrong is not None:
                 raise row.wrong
-    return best, itertools.chain(ahead, rows)
+    return best, (_whole(row, best) for row in itertools.chain(ahead, rows))
+
+
+def _whole(row: Row, roles: Sequence[str]) -> Row:
+    """The row, or what it lacks: a first row has every role, others may not."""
+    lacking = next((role for role in roles if role not in row.values), None)
+    return row if row.wrong or lacking is None else row._replace(wrong=InputError(f"{row.where} has no {lacking}"))
 
 
 def _or(shapes: Sequence[tuple[str, ...]]) -> str:
@@ -203,8 +213,8 @@ def _given(items: Iterable[Any], roles: Sequence[str], least: int) -> Iterator[t
 
 def _names(source: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     """The names of the ids of an opened data set of Hugging Face; of anything else none."""
-    features = getattr(source, "features", None)
-    return class_names(features.to_dict()) if hasattr(features, "to_dict") else {}
+    plain = getattr(getattr(source, "features", None), "to_dict", None)
+    return class_names(plain()) if plain is not None else {}
 
 
 def _lines(text: Blob, name: str, example: str) -> Iterator[tuple[int, Any]]:

@@ -159,5 +159,3 @@ def _place(row: Row, token: int) -> str:
     """ "a.conll line 12", or "a.jsonl line 3, token 5" where a whole sentence stands on one line."""
     lines = row.values.get("lines")
     return f"{row.name} line {lines[token]:,}" if lines else f"{row.where}, token {token + 1}"
-
-

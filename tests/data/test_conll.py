@@ -68,7 +68,7 @@ def test_odd_files_are_read(tmp_path):
              "# id = 5\n" + plain, plain.replace("\t", "  "), "\n\n" + plain]  # fmt: skip
     for form in forms:
         assert list(read(tmp_path / "a.txt", form)) == wanted, form
-    assert list(read(tmp_path / "a.iob", "a\u00a0b\tO\nwith blank\tO\n"))[0].tokens == ("a\u00a0b", "with blank")
+    assert read(tmp_path / "a.iob", "a\u00a0b\tO\nwith blank\tO\n")[0].tokens == ("a\u00a0b", "with blank")
 
 
 def test_a_language_before_every_token_is_left_out(tmp_path):
@@ -111,7 +111,10 @@ def test_class_labels_of_hugging_face_name_the_tags(tmp_path):
         ("a\tB-X\nb\tO\nc\tI-X\n", "a.txt line 3: the tag 'I-X' follows 'O': write 'B-X', or have such tags mended with --mend"),
         ("a\tB-X\nb\tI-Y\n", "a.txt line 2: the tag 'I-Y' follows 'B-X': write 'B-Y', or have such tags mended with --mend"),
         ("o\tO\na\tB-X\n\nb\tI-X\n", "a.txt line 4: the tag 'I-X' begins the sentence: write 'B-X', or have such tags mended with --mend"),
-        ("a\tB-X\nb\tE-X\n\na\tB-X\nb\tI-X\n", "a.txt line 5: the tag 'I-X' follows 'B-X': write 'E-X', or have such tags mended with --mend"),
+        (
+            "a\tB-X\nb\tE-X\n\na\tB-X\nb\tI-X\n",
+            "a.txt line 5: the tag 'I-X' follows 'B-X': write 'E-X', or have such tags mended with --mend",
+        ),
         ("a\tO\n\nb\n", "a.txt line 3 has 1 column, but the others have 2"),
         ("a\tO\n\nb\tO\tO\n", "a.txt line 3 has 3 columns, but the others have 2"),
         ("a\tO\n\n\tO\n", "a.txt line 3 has no token"),

@@ -124,5 +124,5 @@ def test_a_collection(tmp_path):
     own = lines(tmp_path / "own.jsonl", {"id": 1, "claim": "c", "cited_doc_ids": ["d1", 3]})
     assert list(read_collection(corpus, own).queries) == [Query("1", "c", (("3", 1), ("d1", 1)))]
     wrong = lines(tmp_path / "own.jsonl", {"id": 1, "claim": "c", "relevant": ["d8"]})
-    with pytest.raises(InputError, match="line 1: the relevant names the document 'd8', which .*corpus.jsonl does not hold"):
+    with pytest.raises(InputError, match=r"line 1: the relevant names the document 'd8', which .*corpus\.jsonl does not hold"):
         read_collection(corpus, wrong)

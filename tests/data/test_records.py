@@ -128,12 +128,12 @@ def test_numbers_make_any_text_a_table(tmp_path):
         ("a.csv", b"text,label\na,1\n\0,2\n", None, "a.csv looks binary (byte 0x00 at offset 15, line 3): give a text file in UTF-8"),
         ("a.csv", b"text,label\n", None, "a.csv has a header but no rows: give at least one"),
         ("a.txt", b"a\n", None, "a.txt holds no examples: give a .csv, .tsv, .parquet, .jsonl or .json file"),
-        ("a.csv", b"text,lable\nx,1\n", None, "a.csv has no column 'label' (its columns: text, lable): name the one that holds the label "
-         "with --columns label=lable"),
-        ("a.csv", b"text,label\nx,1\n", "text=txt", "a.csv has no column 'txt' (its columns: text, label): name the one that holds the text "
-         "with --columns text"),
-        ("a.csv", b"good,1\nbad,0\n", None, "a.csv has no header (its first row: good, 1): say which column holds the text, as in "
-         "--columns text=1"),
+        ("a.csv", b"text,lable\nx,1\n", None, "a.csv has no column 'label' (its columns: text, lable): "
+         "name the one that holds the label with --columns label=lable"),
+        ("a.csv", b"text,label\nx,1\n", "text=txt", "a.csv has no column 'txt' (its columns: text, label): "
+         "name the one that holds the text with --columns text=text"),
+        ("a.csv", b"good,1\nbad,0\n", None, "a.csv has no header (its first row: good, 1): say which column holds the text, "
+         "as in --columns text=1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, name, content, option, message):
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, name, conten
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as error:
         rows_of(name, option)
-    assert str(error.value).replace("text=text", "text") == message
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,11 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, name, conten
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": \n{"text": "c", "label": 1}\n', "a.jsonl line 2 is not JSON"),
         ("a.jsonl", '{"text": "a", "label": 1}\n[1]\n{"text": "c", "label": 1}\n', "a.jsonl line 2 holds a list, not an object"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n{"text": "c", "label": 1}\n', "a.jsonl line 2 has no field 'label'"),
-        ("a.json", '[{"text": "a", "label": 1}, 7, {"text": "c", "label": 1}]', "a.json object 2 is 'int', not an object with named fields"),
+        (
+            "a.json",
+            '[{"text": "a", "label": 1}, 7, {"text": "c", "label": 1}]',
+            "a.json object 2 is 'int', not an object with named fields",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_read_comes_as_wrong(tmp_path, monkeypatch, name, content, message):

@@ -1,4 +1,4 @@
-"""Questions on a text: SQuAD of both versions, rows of columns, answers that are not where they should be, contexts that stand elsewhere."""
+"""Questions on a text: SQuAD of both versions, rows, answers that are not where they should be, contexts that stand elsewhere."""
 
 import json
 
@@ -25,7 +25,13 @@ def write(path, value):
 
 
 def test_squad_of_both_versions(tmp_path):
-    impossible = {"id": "q2", "question": "Where?", "answers": [], "is_impossible": True, "plausible_answers": [{"text": "x", "answer_start": 0}]}
+    impossible = {
+        "id": "q2",
+        "question": "Where?",
+        "answers": [],
+        "is_impossible": True,
+        "plausible_answers": [{"text": "x", "answer_start": 0}],
+    }
     found = read_questions(write(tmp_path / "a.json", squad(asked(), impossible)))
     assert list(found) == [
         Question(CONTEXT, "What?", (Answer("Microsoft", 19),), "q1", "T"),
@@ -71,10 +77,10 @@ def test_data_sets_of_hugging_face(tmp_path):
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        (asked(start=18), "a.json question 1 (id q1): the answer 'Microsoft' is not where it should be (at character 18 its context reads "
-         "' Microsof'): have it looked for with --mend"),
-        (asked(start=None), "a.json question 1 (id q1): the answer 'Microsoft' is not where it should be (it does not say where it begins): "
-         "have it looked for with --mend"),
+        (asked(start=18), "a.json question 1 (id q1): the answer 'Microsoft' is not where it should be (at character 18 its context "
+         "reads ' Microsof'): have it looked for with --mend"),
+        (asked(start=None), "a.json question 1 (id q1): the answer 'Microsoft' is not where it should be (it does not say where it "
+         "begins): have it looked for with --mend"),
         (asked(text=" "), "a.json question 1 (id q1) has an empty answer"),
         (asked(question=""), "a.json question 1: the question is empty"),
         ({"id": "q1", "answers": []}, "a.json question 1 has no question"),
@@ -97,8 +103,8 @@ def test_a_wrong_question(tmp_path, monkeypatch, question, message):
         ({"data": [{"paragraphs": [{"qas": []}]}]}, "a.json article 1, paragraph 1 has no 'context'"),
         ({"data": [{"paragraphs": [{"context": "a"}]}]}, "a.json article 1, paragraph 1 has no list 'qas', as SQuAD has"),
         ({"data": [{"paragraphs": []}]}, "a.json holds no questions: give at least one"),
-        ([{"context": "a", "questoin": "b", "answers": []}], "a.json object 1 has no field 'question' (its fields: context, questoin, answers): "
-         "name the one that holds the question with --columns question=questoin"),
+        ([{"context": "a", "questoin": "b", "answers": []}], "a.json object 1 has no field 'question' (its fields: context, questoin, "
+         "answers): name the one that holds the question with --columns question=questoin"),
     ],
 )  # fmt: skip
 def test_what_is_no_squad(tmp_path, monkeypatch, value, message):
@@ -121,7 +127,10 @@ def test_answers_are_looked_for_on_request(tmp_path):
 
 def test_contexts_may_stand_elsewhere():
     stories = [{"story": "s", "sections": {"1": "one", "2": "two", "3": "three"}}, {"story": "t", "sections": "whole"}]
-    questions = [{"story": "s", "sections": ["1", "3"], "question": "?", "answers": ["free"]}, {"story": "t", "question": "!", "answers": []}]
+    questions = [
+        {"story": "s", "sections": ["1", "3"], "question": "?", "answers": ["free"]},
+        {"story": "t", "question": "!", "answers": []},
+    ]
     found = read_questions(questions, contexts=stories, spans=False)
     assert [(each.context, each.title) for each in found] == [("one three", "s"), ("whole", "t")]
     assert found[0].answers == (Answer("free", -1),)
