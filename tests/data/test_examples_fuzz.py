@@ -31,6 +31,22 @@ READERS = {
     read_dialogues: ["persona", "dialogue", "history", "response", "candidates", "personality", "utterances"],
     read_ranked: ["query", "positive", "negative"],
 }
+TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "a"}]
+RIGHT = {
+    read_labelled: [{"text": "a", "label": "x|y"}, {"text": "b", "label": 3}, {"text": "c", "text2": "d", "label": ["x"]}],
+    read_tagged: [{"tokens": ["a", "b"], "ner_tags": ["O", "B-X"]}, {"tokens": "a b", "ner_tags": "B-X I-X"}],
+    read_questions: [{"context": "a b", "question": "c", "answers": [{"text": "b", "answer_start": n}]} for n in (2, 2, 1)],
+    read_summaries: [{"document": "a", "summary": "b"}, {"document": ["a", "b"], "summary": ["c"]}],
+    read_instructions: [{"instruction": "a", "input": "", "output": "b"}, {"instruction": "c", "output": "d"}],
+    read_completions: [{"prompt": "a", "completion": "b"}, {"prompt": "c", "completion": "d"}],
+    read_chats: [{"messages": TURNS}, {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}],
+    read_preferences: [
+        {"prompt": "a", "chosen": "b", "rejected": "c"},
+        {"chosen": TURNS, "rejected": [*TURNS[:1], {**TURNS[1], "content": "b"}]},
+    ],
+    read_dialogues: [{"persona": ["a"], "dialogue": ["b", "c"]}, {"dialogue": [["b", "c"], ["d", "e"]]}],
+    read_ranked: [{"query": "a", "positive": "b"}, {"query": "a", "positive": ["b"], "negative": ["c"]}],
+}
 INSIDE = [
     "text",
     "answer_start",
@@ -82,7 +98,7 @@ def cases(draw):
     form = draw(st.sampled_from(["objects", "objects", "array", "table", "lines", "bytes"]))
     if form in ("objects", "array"):
         rows = draw(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys([*names, "other"], values)), max_size=5))
-        rows += draw(st.lists(st.fixed_dictionaries(dict.fromkeys(names[: draw(st.integers(1, 3))], values)), max_size=5))
+        rows = [*draw(st.lists(st.sampled_from(RIGHT[reader]), max_size=6)), *draw(st.sampled_from([[], rows]))]
         if form == "objects":
             raw = "".join(json.dumps(row) + draw(st.sampled_from(["\n", "\r\n", "\n\n", ""])) for row in rows)
             return reader, draw(st.sampled_from(["a.jsonl", "a.json"])), raw.encode()
@@ -94,14 +110,16 @@ def cases(draw):
         head = draw(st.lists(st.sampled_from([*names, "other"]), max_size=4))
         cells = st.one_of(texts.filter(lambda text: text != "\ud83d"), st.sampled_from(LINES))
         rows = [head, *draw(st.lists(st.lists(cells, max_size=4), max_size=6))]
+        if draw(st.booleans()):
+            width, plenty = draw(st.integers(1, 3)), st.sampled_from(["a", "b c", "1", "O", "['d']"])
+            rows = [names[:width], *draw(st.lists(st.lists(plenty, min_size=width, max_size=width), min_size=1, max_size=6))]
         mark = draw(st.sampled_from([",", "\t"]))
         return reader, draw(st.sampled_from(["a.csv", "a.tsv"])), "\n".join(mark.join(row) for row in rows).encode("utf-8", "replace")
     if form == "lines":
-        return (
-            reader,
-            draw(st.sampled_from(["a.txt", "a.conll", "a"])),
-            "\n".join(draw(st.lists(st.sampled_from(LINES), max_size=12))).encode(),
-        )
+        some = draw(st.sampled_from([LINES, ["a\tB-X", "b\tI-X", "c\tO", ""], ["User: hi", "Bot: a", "User: b", ""]]))
+        reader = draw(st.sampled_from([read_tagged, read_dialogues, reader]))
+        text = "\n".join(draw(st.lists(st.sampled_from(some), max_size=12)))
+        return reader, draw(st.sampled_from(["a.txt", "a.conll", "a"])), text.encode()
     return reader, draw(st.sampled_from(["a.txt", "a.json", "a.jsonl", "a.csv", "a.conllu"])), draw(st.binary(max_size=60))
 
 
