@@ -199,7 +199,7 @@ def _fields(item: Any, where: str) -> Mapping[str, Any]:
 
 def _given(items: Iterable[Any], roles: Sequence[str], least: int) -> Iterator[tuple[int, Any]]:
     """Mappings as they are; the values of other sequences belong to `roles` in order, the first `least` of which are needed."""
-    for number, item in enumerate(items, 1):
+    for number, item in enumerate(_one_by_one(items), 1):
         values = [item] if isinstance(item, str) else item
         if isinstance(values, Sequence) and not least <= len(values) <= len(roles):
             wants = f"{least:,} to {len(roles):,}" if least < len(roles) else f"{least:,}"
@@ -209,6 +209,21 @@ def _given(items: Iterable[Any], roles: Sequence[str], least: int) -> Iterator[t
             yield number, dict(zip(roles, values, strict=False))
         else:
             yield number, item
+
+
+def _one_by_one(items: Iterable[Any]) -> Iterable[Any]:
+    """The examples of a table that a program holds by its columns; anything else as it is."""
+    if hasattr(items, "itertuples"):
+        raise InputError(f"{GIVEN} is a table of pandas: give its rows, as in table.to_dict('records')")
+    if not isinstance(items, Mapping):
+        return items
+    columns = {name: column for name, column in items.items() if isinstance(column, Sequence) and not isinstance(column, str)}
+    if len(columns) < len(items) or not columns:
+        raise InputError(f"{GIVEN} is one mapping: give a list of examples, or a mapping of columns that are lists; of splits, one")
+    sizes = {len(column) for column in columns.values()}
+    if len(sizes) > 1:
+        raise InputError(f"{GIVEN} has columns of different lengths ({', '.join(f'{len(columns[name]):,} {name}' for name in columns)})")
+    return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
 
 
 def _names(source: Iterable[Any]) -> dict[str, tuple[str, ...]]:
