@@ -7,7 +7,7 @@ on and from which of those before.   A rows under way · V vocabulary
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +21,12 @@ from .sample import draw, likeliest
 
 class Step(NamedTuple):
     """`rows`: those that go on · `parents`: for each of them, the place among the rows before of the one it continues · `said`: tokens of
-    text that are certain now, and of which row."""
+    text that are certain now, and of which row · `guesses`: for each row what else is to be read, as it may be what comes next."""
 
     rows: list[Row]
     parents: list[int]
     said: list[tuple[Row, int]]
+    guesses: Sequence[Sequence[int]] = ()
 
 
 class Search(Protocol):
@@ -64,7 +65,7 @@ class OneByOne:
         return self.all
 
 
-def pick(plan: Plan, rows: Sequence[Row], scores: Tensor) -> Tensor:
+def pick(plan: Plan, rows: Sequence[Any], scores: Tensor) -> Tensor:
     """scores (A, V) -> (A,) the next id of every row. It depends on the row alone: its tokens, its chance, how many it has written."""
     scores = apply(plan.processors, scores.float(), rows)
     if not plan.options.do_sample:
