@@ -12,8 +12,9 @@ from ..base.errors import InputError
 from .columns import Columns
 from .examples import Examples, gather
 from .hub import is_hub
+from .jsons import whole_json
 from .raw import suffix
-from .records import Data, Reading, name_of, records, whole_json
+from .records import Data, Reading, name_of, records
 from .tables import Row
 from .values import brief, structure, text
 from .values import listed as members
@@ -136,12 +137,7 @@ def _articles(name: str) -> list[Any] | None:
     """The articles of nested json; None where it is not nested."""
     if is_hub(name):
         return None
-    try:
-        found = whole_json(name, [])
-    except InputError as error:
-        if "Extra data" in str(error):
-            return None  # an object a line
-        raise
+    found = whole_json(name, [])
     articles = found.get("data") if isinstance(found, dict) else found
     if isinstance(articles, list) and articles and isinstance(articles[0], dict) and "paragraphs" in articles[0]:
         return articles

@@ -1,4 +1,4 @@
-"""Every data set that is kept outside of the repository is read as what it is for, with at most one option; skipped where there are none."""
+"""Every data set kept outside of the repository is read as what it is for, with at most one option; skipped where it is absent."""
 
 import os
 import runpy
