@@ -72,7 +72,7 @@ def read_questions(
 
     if contexts is not None:
         rows = _joined(data, contexts, columns, reading)
-    elif (articles := _articles(name) if isinstance(data, str | os.PathLike) and suffix(name) == ".json" else None) is not None:
+    elif (articles := _articles(name, reading) if isinstance(data, str | os.PathLike) and suffix(name) == ".json" else None) is not None:
         rows = _nested(articles, name, reading)
     else:
         roles = ("context", "question", "answers")
@@ -133,13 +133,15 @@ def _where(row: Row) -> str:
 # ---- SQuAD as it was given out
 
 
-def _articles(name: str) -> list[Any] | None:
+def _articles(name: str, reading: Reading) -> list[Any] | None:
     """The articles of nested json; None where it is not nested."""
     if is_hub(name):
         return None
-    found = whole_json(name, [])
+    notes: list[str] = []
+    found = whole_json(name, notes)
     articles = found.get("data") if isinstance(found, dict) else found
     if isinstance(articles, list) and articles and isinstance(articles[0], dict) and "paragraphs" in articles[0]:
+        reading.notes += notes
         return articles
     return None
 
