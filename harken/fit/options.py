@@ -8,6 +8,9 @@ from typing import Literal
 from ..base.errors import InputError
 from ..base.options import argument, option
 
+Task = Literal["language-modeling", "masked-language-modeling", "pretraining", "text2text", "span-corruption", "denoising"]
+"""What a model can learn by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -22,7 +25,19 @@ class TrainOptions:
     model: str | None = option(
         None,
         "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt, gpt2, llama (the default), mistral, qwen2, qwen3 or mixture; "
-        "from pairs: seq2seq, transformer, t5, bart or marian; vectors: words as vectors, from counts",
+        "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian; "
+        "vectors: words as vectors, from counts",
+    )
+    task: Task | None = option(
+        None,
+        "what is learned: what follows (the default), what is hidden (of bert and its kin; pretraining: and whether a second segment "
+        "follows), the target of a source (of t5 and its kin), or from texts alone what stood in the gaps or how a broken text read",
+    )
+    mask_rate: float | None = option(None, "share of the tokens that is hidden (default: 0.15; denoising: 0.3)", above=0, max=0.9)
+    whole_word: bool = option(False, "hide all pieces of a word together")
+    span_length: float | None = option(None, "mean tokens of a hidden span, in span corruption and denoising (default: 3)", min=1)
+    noise: str = option(
+        "infilling,permutation", "of denoising, one or more of infilling, permutation, masking, deletion and rotation, with commas"
     )
     out: str | None = option(None, "folder of the run (default: runs/DATA-MODEL)", short="-o")
     resume: bool = option(False, "go on with the run in --out, exactly where its last saved state is")
