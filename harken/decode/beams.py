@@ -186,9 +186,12 @@ def drawn(scores: Tensor, rows: Sequence[Row], count: int) -> Tensor:
     """scores (G, n) -> ids (G, count), drawn one after the other from softmax(scores) without putting back, by the chance of one row each.
 
     That is to add Gumbel noise and to take the highest, https://arxiv.org/abs/1903.06059. What is barred comes last."""
-    keys = scores.double().cpu().numpy()
-    for key, row in zip(keys, rows, strict=True):  # each by itself: the logarithm's last bit may depend on the place in an array
-        real = np.flatnonzero(key > -np.inf)
+    ids = []
+    for own, row in zip(scores.cpu().numpy(), rows, strict=True):  # each by itself: so no bit depends on the place in an array
+        real = np.flatnonzero(own > -np.inf)
         with np.errstate(divide="ignore"):
-            key[real] -= np.log(-np.log(row.chance.many(len(row.ids), len(real))))
-    return leading(torch.from_numpy(keys), count).to(scores.device)
+            keys = own[real] - np.log(-np.log(row.chance.many(len(row.ids), len(real))))
+        first = real[leading(torch.from_numpy(keys)[None], min(count, len(real)))[0].numpy()]
+        rest = np.flatnonzero(own == -np.inf)[: count - len(first)] if len(first) < count else []
+        ids.append(np.concatenate([first, rest]))
+    return torch.from_numpy(np.stack(ids).astype(np.int64)).to(scores.device)

@@ -87,7 +87,7 @@ class Contrastive:
 def directions(states: Tensor) -> np.ndarray:
     """states (L, D) -> the same at length 1, float64."""
     found = states.double().cpu().numpy()
-    return found / np.sqrt(np.einsum("ld,ld->l", found, found))[:, None].clip(min=1e-12)
+    return found / np.sqrt((found * found).sum(-1, keepdims=True)).clip(min=1e-12)
 
 
 def choose(chances: np.ndarray, new: np.ndarray, before: np.ndarray, alpha: float) -> int:

@@ -87,6 +87,8 @@ class DecodeOptions:
                 raise InputError(f"{shorter} ({least}) is more than {longer} ({most})")
         if self.max_length is not None and self.max_new_tokens is not None:
             raise InputError("max_length counts the prompt and max_new_tokens does not: give one of them")
+        if self.min_length is not None and self.min_new_tokens is not None:
+            raise InputError("min_length counts the prompt and min_new_tokens does not: give one of them")
         if "" in self.stop_strings:
             raise InputError("a stop string is empty, which would end every text before it begins: give at least one character")
         if "" in self.bad_words:

@@ -75,13 +75,10 @@ def settle(asked: DecodeOptions, said: Mapping[str, Any], reads: str) -> Settled
 
     beams = both.get("num_beams", 1)
     n = both.get("num_return_sequences", 1)
-    if not both.get("penalty_alpha"):
-        drop([name for name in ("penalty_alpha",) if name in both], "is 0, which is greedy decoding", "give more, or leave it out")
     if contrastive(own, both):
         drop([name for name in DRAWS if name != "top_k"], "says nothing where contrastive search chooses", "leave it or penalty_alpha out")
     draws = sampled(own, both, beams, n)
     if not draws and not both.get("penalty_alpha"):
-        file = {name: value for name, value in file.items() if name != "temperature" or value}
         drop([name for name in DRAWS if name in file], "says nothing where no token is drawn", "leave it out")
     if beams == 1:
         drop(BEAMS, "is for beam search", "give num_beams above 1 beside it, or leave it out")
@@ -108,7 +105,8 @@ def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str
     names = {f.name for f in dataclasses.fields(DecodeOptions)} - {"seed"} | set(OTHERS)
     found = {}
     for name, value in said.items():
-        nothing = value is None or value is False or value in ([], {}) or (value == 0 and not name.endswith("token_id"))
+        zero = value == 0 and name != "length_penalty" and not name.endswith("token_id")
+        nothing = value is None or value is False or value in ([], {}) or zero
         if nothing or name in own or name in SILENT or name.startswith(("_", "output_", "return_")):
             continue
         if value in NEUTRAL.get(name, ()) and not (name == "top_k" and said.get("do_sample")):
@@ -117,10 +115,11 @@ def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str
             found[name] = tuple(value) if isinstance(value, list) else value
         else:
             dropped[name] = "is not known here"
-    if "max_new_tokens" in own or "max_length" in own:  # the caller's limit stands for both
-        found = {name: value for name, value in found.items() if name not in ("max_new_tokens", "max_length")}
-    if "max_new_tokens" in found:
-        found.pop("max_length", None)
+    for new, whole in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
+        if new in own or whole in own:  # the caller's limit stands for both
+            found = {name: value for name, value in found.items() if name not in (new, whole)}
+        if new in found:
+            found.pop(whole, None)
     if own.get("do_sample") is False or own.get("temperature") == 0:
         found.pop("do_sample", None)
     _check(found)
