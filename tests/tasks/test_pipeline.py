@@ -101,21 +101,24 @@ def test_generators_are_read_as_they_are_asked_for(folder: str) -> None:
     assert [next(answers) for _ in range(4)][-1] == ours(["text 4"])[0] and read == 8
 
 
-def test_files(folder: str, tmp_path: Path, refusal: Any) -> None:
+def test_files(folder: str, checkpoint: Any, tmp_path: Path, refusal: Any) -> None:
     ours, texts = harken.pipeline("sentiment-analysis", folder), ["One, two.", "naïve 🙂", ""]
     wanted = ours(texts)
     (tmp_path / "a.txt").write_text("One, two.\nnaïve 🙂\n\n", "utf-8")
-    (tmp_path / "a.jsonl").write_text("\n".join([json.dumps({"text": texts[0]}), json.dumps(texts[1]), '""']), "utf-8")
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts), "utf-8")
     (tmp_path / "a.csv").write_text('text\n"One, two."\nnaïve 🙂\n""\n', "utf-8")
     for name in ("a.txt", "a.jsonl", "a.csv"):
         assert ours(tmp_path / name) == wanted, name
     (tmp_path / "pairs.tsv").write_text("text\ttext_pair\na\tb\n", "utf-8")
     assert ours(tmp_path / "pairs.tsv") == [ours({"text": "a", "text_pair": "b"})]
-    assert refusal(lambda: ours(tmp_path / "b.txt")).endswith("b.txt does not exist")
-    (tmp_path / "wrong.jsonl").write_text('"a"\n{"text\n')
-    assert "wrong.jsonl line 2 is no JSON" in refusal(lambda: ours(tmp_path / "wrong.jsonl"))
+    assert refusal(lambda: ours(tmp_path / "b.txt")).endswith("b.txt does not exist (did you mean 'a.txt'?)")
+    write = harken.pipeline("text-generation", checkpoint("gpt2", "lm"), max_new_tokens=2)
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Once", "id": 3}\n')
+    assert write(tmp_path / "prompts.jsonl") == write(["Once"])
+    (tmp_path / "wrong.jsonl").write_text('{"text": "a"}\n{"text\n')
+    assert "wrong.jsonl line 2" in refusal(lambda: ours(tmp_path / "wrong.jsonl"))
     (tmp_path / "wrong.csv").write_text("text,text_pair\na\n")
-    assert "wrong.csv line 2 has not one field for each of the columns" in refusal(lambda: ours(tmp_path / "wrong.csv"))
+    assert "wrong.csv line 2" in refusal(lambda: ours(tmp_path / "wrong.csv"))
 
 
 def test_nothing_of_the_callers_changes(checkpoint: Any) -> None:
