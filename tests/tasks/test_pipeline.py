@@ -163,3 +163,12 @@ def test_a_bar_on_a_terminal(terminal: bool, seconds: int, shown: bool, monkeypa
         bar.more(2)
         assert (bar.bar is not None) == shown and bar.done == 2
         assert not shown or bar.bar.tasks[0].completed == 2
+
+
+def test_the_page_names_every_task_and_its_usual_model() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows] == list(TASKS)
+    for row in rows:
+        task = task_named(row[0])
+        assert row[3].split("`")[0] == task.default and set(task.aliases) <= set(row[1].split(", "))
