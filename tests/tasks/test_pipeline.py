@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import torch
 import harken
 from harken.families.tasks import TASKS as HEADS
 from harken.tasks import progress
+from harken.tasks.forward import alike
 from harken.tasks.opening import usual
 from harken.tasks.table import ALIASES, TASKS, task_named
 
@@ -172,3 +174,14 @@ def test_the_page_names_every_task_and_its_usual_model() -> None:
     for row in rows:
         task = task_named(row[0])
         assert row[3].split("`")[0] == task.default and set(task.aliases) <= set(row[1].split(", "))
+
+
+def test_rows_of_like_length_are_read_together() -> None:
+    rng = random.Random(0)
+    lengths = [rng.randint(1, 500) for _ in range(300)]
+    groups = list(alike(lengths, 64, 256))
+    assert sorted(i for group in groups for i in group) == list(range(300))
+    padded = sum(len(group) * max(lengths[i] for i in group) for group in groups)
+    assert padded < 1.05 * sum(lengths) and max(map(len, groups)) <= 64
+    assert [len(group) for group in alike([3] * 10, 4, 256)] == [4, 4, 2]
+    assert all(len(group) * max(lengths[i] for i in group) <= 8192 for group in alike(lengths, 64, 8192))
