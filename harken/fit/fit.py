@@ -23,9 +23,11 @@ from ..nn.models import Model
 from ..objectives.objective import objective_of
 from .average import Average
 from .bar import Bar
+from .best import judge_of
 from .clock import Clock
 from .folder import RunFolder
 from .guess import SHARE, guess
+from .layers import Layers
 from .optimizer import Optimizer
 from .pace import Again, BySteps, ByTime, Pace
 from .plan import Plan
@@ -57,7 +59,8 @@ def fit(
     Interrupted when a signal asked to stop (the state is saved), RunError when the loss is no longer a number (the last good state
     is kept).
     """
-    optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay)
+    layers = Layers(model, plan)
+    optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay, layers.scales)
     whole = Whole(model, optimizer, Batches(train, plan.batch_size, plan.seed), Average(model, plan.average))
     torch.manual_seed(plan.seed)
     progress = load_state(run.state, *whole.parts) if run.state.is_file() else Progress()
@@ -73,6 +76,7 @@ def fit(
                 before = saver.elapsed()
                 evaluate(whole, valid, plan, run, progress, pad, keep, clock, before)
                 if progress.step == 0:
+                    saver.save(progress, whole)  # the weights to begin with: the folder will soon hold others
                     progress.head = saver.begin()
                 else:
                     draw(run, clock, over)
@@ -81,6 +85,7 @@ def fit(
                 over = pace.over(progress) or stale(plan, progress)
             if over and progress.evaluated == progress.step:
                 break
+            layers.thaw(progress.step)
             learning_rate, threads, began = pace.learning_rate(progress), pace.threads(progress), time.monotonic()
             nats, tokens, norm = learn(model, whole.optimizer, train, whole.batches.next(), plan, pad, learning_rate, progress.step)
             progress.step += 1
@@ -176,8 +181,14 @@ def evaluate(
             found = measure(whole.model, valid, pad=pad, batch_size=max(plan.batch_size, 16), most_tokens=plan.eval_tokens)
             clock.a_token = (time.monotonic() - began) / min(valid.targets, plan.eval_tokens)
             progress.valid = found.loss
-            better = progress.best is None or found.loss < progress.best
             line = {"step": progress.step, "valid_loss": found.loss, "valid_tokens": found.tokens}
+            judge = judge_of(plan.best, valid)
+            if judge.value is None:
+                better = judge.better(found.loss, progress.best)
+            else:
+                value = judge.value(whole.model, valid, pad, plan.eval_tokens)
+                better = judge.better(value, progress.judged)
+                line[f"valid_{judge.name}"], progress.judged = value, value if better else progress.judged
             write(run, progress, {**line, "seconds": round(seconds, 3)})
         progress.evaluated = progress.step
         progress.stale = 0 if better else progress.stale + 1
