@@ -213,7 +213,9 @@ def extend(options: ExtendOptions) -> Tokenizer:
     """
     if not (options.tokens or options.words) or options.out is None:
         raise InputError(
-            "name the tokens to add with --tokens or --words" if not (options.tokens or options.words) else "--out is missing: name a folder for the new tokenizer"
+            "name the tokens to add with --tokens or --words"
+            if not (options.tokens or options.words)
+            else "--out is missing: name a folder for the new tokenizer"
         )
     from ..text.extend import with_words
 

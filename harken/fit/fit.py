@@ -20,10 +20,9 @@ from ..data.batches import Batches, Source, parts, runs
 from ..data.corrupted import named
 from ..measure.loss import measure
 from ..nn.models import Model
-from ..objectives.objective import objective_of
+from ..objectives.objective import Objective, objective_of
 from .average import Average
 from .bar import Bar
-from .best import judge_of
 from .clock import Clock
 from .folder import RunFolder
 from .guess import SHARE, guess
@@ -52,8 +51,9 @@ def fit(
     pad: int,
     keep: Callable[[Progress], None],
     clock: Clock,
+    objective: Objective | None = None,
 ) -> Progress:
-    """Train `model` in place by `plan`, from the run's saved state where it has one.
+    """Train `model` in place by `plan`, from the run's saved state where it has one; `objective`: if not that of the rows.
 
     `keep(progress)` is called after every measurement that is the best so far, with the weights that were measured in the model.
     Interrupted when a signal asked to stop (the state is saved), RunError when the loss is no longer a number (the last good state
@@ -87,7 +87,8 @@ def fit(
                 break
             layers.thaw(progress.step)
             learning_rate, threads, began = pace.learning_rate(progress), pace.threads(progress), time.monotonic()
-            nats, tokens, norm = learn(model, whole.optimizer, train, whole.batches.next(), plan, pad, learning_rate, progress.step)
+            signal, rows = objective or objective_of(train), whole.batches.next()
+            nats, tokens, norm = learn(model, whole.optimizer, train, rows, plan, pad, learning_rate, progress.step, signal)
             progress.step += 1
             progress.tokens += tokens
             progress.nats += nats
@@ -136,7 +137,15 @@ def stale(plan: Plan, progress: Progress) -> bool:
 
 
 def learn(
-    model: Model, optimizer: Optimizer, train: Source, rows: np.ndarray, plan: Plan, pad: int, learning_rate: float, step: int
+    model: Model,
+    optimizer: Optimizer,
+    train: Source,
+    rows: np.ndarray,
+    plan: Plan,
+    pad: int,
+    learning_rate: float,
+    step: int,
+    objective: Objective,
 ) -> tuple[float, int, float]:
     """One optimizer step on rows (B, 2 or more); returns (summed nats, tokens, gradient norm).
 
@@ -145,7 +154,7 @@ def learn(
     device, tokens, nats = model.device.type, 0, 0.0
     for part in runs(rows, plan.accumulate, PACKED) if plan.pack else parts(rows, plan.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=plan.dtype == "bfloat16"):
-            loss = objective_of(train).batch_loss(model, train, part, pad, pack=plan.pack)
+            loss = objective.batch_loss(model, train, part, pad, pack=plan.pack)
         loss.total.backward()
         tokens, nats = tokens + loss.tokens, nats + loss.total.item()
     if not tokens:
@@ -181,14 +190,8 @@ def evaluate(
             found = measure(whole.model, valid, pad=pad, batch_size=max(plan.batch_size, 16), most_tokens=plan.eval_tokens)
             clock.a_token = (time.monotonic() - began) / min(valid.targets, plan.eval_tokens)
             progress.valid = found.loss
+            better = progress.best is None or found.loss < progress.best
             line = {"step": progress.step, "valid_loss": found.loss, "valid_tokens": found.tokens}
-            judge = judge_of(plan.best, valid)
-            if judge.value is None:
-                better = judge.better(found.loss, progress.best)
-            else:
-                value = judge.value(whole.model, valid, pad, plan.eval_tokens)
-                better = judge.better(value, progress.judged)
-                line[f"valid_{judge.name}"], progress.judged = value, value if better else progress.judged
             write(run, progress, {**line, "seconds": round(seconds, 3)})
         progress.evaluated = progress.step
         progress.stale = 0 if better else progress.stale + 1

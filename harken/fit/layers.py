@@ -125,4 +125,3 @@ def spellings(name: str, model: Model) -> Iterator[str]:
 def _prefixes(name: str) -> Iterator[str]:
     parts = name.split(".")
     return (".".join(parts[:n]) for n in range(1, len(parts)))
-

@@ -87,10 +87,11 @@ class TrainOptions:
     unfreeze_every: float | None = option(
         None, "let one block more learn, from the top down, each time so many steps, or such a share of them, are done", above=0
     )
-    teacher: str | None = option(None, "a run, a checkpoint or a Hub id to learn from, with the same tokenizer: what it thinks of each token")
+    teacher: str | None = option(
+        None, "a run, a checkpoint or a Hub id to learn from, with the same tokenizer: what it thinks of each token"
+    )
     temperature: float = option(2.0, "by which the scores of teacher and student are divided", above=0)
     student_layers: int | None = option(None, "begin as so many blocks of the teacher, evenly spread", min=1)
-    best: str = option("loss", "by what the best model is known, measured on held-out text: loss, or a metric of the task")
     schedule: Literal["cosine", "linear", "constant", "wsd", "inverse_sqrt"] = option(
         "linear", "how the learning rate falls after the warm-up"
     )

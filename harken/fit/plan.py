@@ -42,7 +42,6 @@ class Plan:
     layer_decay: float | None = None  # as the next two in `layers.Layers`
     freeze: tuple[str, ...] = ()
     unfreeze_every: int | None = None
-    best: str = "loss"  # by what the best model is known
 
     @classmethod
     def read(cls, values: dict) -> Plan:
@@ -120,7 +119,6 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int, optimizer: st
         layer_decay=options.layer_decay,
         freeze=tuple(name.strip() for name in options.freeze.split(",")) if options.freeze else (),
         unfreeze_every=choose_unfreezing(options, steps),
-        best=options.best,
     )
 
 

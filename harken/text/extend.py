@@ -48,7 +48,9 @@ def added(old: Tokenizer, new: Tokenizer) -> dict[int, list[int]]:
     moved = next((token for token, i in sorted(mine.items(), key=lambda each: each[1]) if theirs.get(token) != i), None)
     if moved is not None or not mine:
         has = f"{moved!r} is {mine[moved]} there and {theirs.get(moved, 'missing')} here" if moved is not None else "it is Marian's"
-        raise InputError(f"the tokenizer is no extension of the model's ({has}): give the model's own, or one that harken tokenizer extend made")
+        raise InputError(
+            f"the tokenizer is no extension of the model's ({has}): give the model's own, or one that harken tokenizer extend made"
+        )
     if _parts(old) != _parts(new):
         raise InputError(
             "the tokenizer is no extension of the model's (it has the same tokens but cuts texts in another way): give the model's own, "
