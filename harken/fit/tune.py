@@ -33,7 +33,7 @@ from .teacher import distillation, shallow
 
 SHAPE = ("width", "layers", "heads", "vocab_size", "cell", "attention", "input_feeding", "order", "smoothing", "parts", "gate")
 """Options that say how a new model is built."""
-HEADS = dict.fromkeys(OF_TEXTS, "text2text")
+HEADS: dict[str, str] = dict.fromkeys(OF_TEXTS, "text2text")
 """What a task is built for, where it is called otherwise."""
 RATES = {"adamw": 1.2e-3, "muon": 1.2e-3}
 """The peak learning rate of fine-tuning at width 64. Measured on two small cases (names to surnames, Shakespeare to poems) at 0.03, 0.1,

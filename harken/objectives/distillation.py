@@ -52,7 +52,8 @@ class Distillation:
 
     def nats(self, model: Model, source: Any, rows: np.ndarray, pad: int) -> tuple[float, int]:
         """(summed negative log-probability of the targets of some rows, how many they are)."""
-        return (masked if isinstance(source, Masked) else causal).nats(model, source, rows, pad)
+        signal: Any = masked if isinstance(source, Masked) else causal
+        return signal.nats(model, source, rows, pad)
 
 
 def said(model: Model, source: Spans | Masked, rows: np.ndarray, pad: int, *, pack: bool = False) -> tuple[Tensor, Tensor]:
