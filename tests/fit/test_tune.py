@@ -236,6 +236,40 @@ def test_a_student_learns_from_its_teacher(base, second, tmp_path, capsys):
     assert harken.load(fresh.run)[1].vocab_size == harken.load(base)[1].vocab_size
 
 
+def test_a_student_learns_to_fill_gaps_from_its_teacher(second, tmp_path, monkeypatch):
+    teacher = harken.train(second, model="bert", out=str(tmp_path / "bert"), steps=30, examples="lines", tokenizer="char", **SMALL)
+    asked = {"teacher": teacher.run, "student_layers": 1, "steps": 8, "examples": "lines", "batch_size": 16}
+    student = harken.train(second, out=str(tmp_path / "whole"), **asked)
+    assert student.loss < losses(student.run)[0]
+    hf.AutoModelForMaskedLM.from_pretrained(student.run)
+    learn, done = fitting.learn, [0]
+
+    def interrupted(*args):
+        done[0] += 1
+        if done[0] == 4:
+            signal.raise_signal(signal.SIGINT)
+        return learn(*args)
+
+    monkeypatch.setattr(fitting, "learn", interrupted)
+    with pytest.raises(Interrupted):
+        harken.train(second, out=str(tmp_path / "parts"), **asked)
+    harken.train(out=str(tmp_path / "parts"), resume=True)
+    same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_model_of_the_hub_is_one_too(base, second, tmp_path, monkeypatch):
+    """As it lies in the cache of Hugging Face, which here is all there is."""
+    commit, repo = "0123456789abcdef0123456789abcdef01234567", tmp_path / "hub" / "models--someone--names"
+    shutil.copytree(base, repo / "snapshots" / commit)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(commit)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    harken.train(second, model="someone/names", out=str(tmp_path / "run"), steps=2)
+    record = json.loads((tmp_path / "run" / "harken.json").read_text())
+    assert record["began_from"]["model"] == "someone/names"
+    assert record["began_from"]["revision"] == commit
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
