@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -220,7 +221,8 @@ def test_a_model_is_tuned_with_further_tokens(tmp_path, capsys):
     assert "grows from 280 to 283 rows for 3 further tokens: 2 begin as the mean of the pieces they were made of" in capsys.readouterr().err
     model, words = harken.load(run)
     assert words.vocab_size == model.config.vocab_size == 283
-    assert hf.AutoModelForCausalLM.from_pretrained(run).get_input_embeddings().weight.shape[0] == 283
+    theirs: Any = hf.AutoModelForCausalLM.from_pretrained(run)
+    assert theirs.get_input_embeddings().weight.shape[0] == 283
     assert hf.AutoTokenizer.from_pretrained(run)("tachycardia")["input_ids"][-1] == 280
 
 
@@ -319,6 +321,9 @@ def test_what_is_no_model_to_begin_from_is_one_sentence(base, second, tmp_path):
         (pairs, {"model": stranger}, "text"),
         (second, {"model": str(base), "student_layers": 1, "teacher": str(base)}, "leave --model out"),
         (second, {"student_layers": 3, "teacher": str(base)}, "not fewer than the 3"),
+        (second, {"model": "bert", "teacher": str(base)}, "was built for language-modeling, the student for masked"),
+        (second, {"model": "ngram", "freeze": "embed"}, "is for models that learn by gradients"),
+        (second, {"tokenizer": "byte"}, "--tokenizer byte is not a kind of tokenizer"),
     ):
         with pytest.raises(InputError, match=match) as found:
             harken.train(data, out=str(tmp_path / "run"), steps=2, **options)
