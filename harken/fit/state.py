@@ -42,6 +42,13 @@ class Progress:
     since: int = 0  # tokens since the last line
     samples: list[str] = dataclasses.field(default_factory=list)
 
+    def stepped(self, nats: float, tokens: int) -> None:
+        """One step more is done."""
+        self.step += 1
+        self.tokens += tokens
+        self.nats += nats
+        self.since += tokens
+
 
 def save_state(path: Path, progress: Progress, model: Model, optimizer: Optimizer, batches: Batches, average: Average) -> None:
     """Write the state of a run between two steps."""
