@@ -72,6 +72,8 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
         config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout or 0.0)
         task = signal_of(name, options)
         config.task = task if task in tasks_of(config) else config.task  # one model writes targets, however its sources come about
+        for asked, value in data.head.items():
+            setattr(config, asked, value)
     if learns == "counts":
         config.smoothing, config.skip = options.smoothing, never_predicted(tokenizer)
         config.order = choose_order(data.train, config=config) if options.order is None else options.order

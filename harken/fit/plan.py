@@ -38,6 +38,7 @@ class Plan:
     average: float | None = None
     patience: int | None = None
     pack: bool = False
+    best: str | None = None  # by what the best model is known
     threads: int | None = None  # None: all, or as many as are faster where `minutes` decides
 
     def write(self) -> dict:
@@ -107,6 +108,7 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:
         seed=options.seed,
         average=options.average,
         patience=options.patience,
+        best=options.best,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ class Prepared:
     bytes_per_target: float  # of the held-out text
     facts: dict[str, Any]
     ledger: Ledger
-    prompts: tuple[str, ...] = ("",)  # to write samples from; none where texts are mended
+    prompts: tuple[str, ...] = ("",)  # to write samples from; none where texts are mended or judged
+    head: dict[str, Any] = field(default_factory=dict)  # what the data asks of the model's config, under its names: labels, task
 
     def suit(self, model: Model) -> None:
         """Cut the texts as far as the model reads at once, and put in front of every target what its targets start with."""
