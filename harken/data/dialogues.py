@@ -14,8 +14,9 @@ from ..base.errors import InputError
 from .columns import Columns
 from .examples import Examples, gather
 from .hub import is_hub
+from .jsons import whole_json
 from .raw import decode, load, stream, suffix
-from .records import Data, Reading, name_of, shaped, whole_json
+from .records import Data, Reading, name_of, shaped
 from .tables import Row, table_kind
 from .values import listed, said, text, texts
 
@@ -128,16 +129,13 @@ def _uttered(row: Row, persona: tuple[str, ...]) -> Dialogue:
 
 def _personachat(name: str, reading: Reading) -> Iterator[Row] | None:
     """The dialogues of PersonaChat JSON of both splits, or of one; None for other JSON."""
-    try:
-        found = whole_json(name, [])
-    except InputError as error:
-        if "Extra data" in str(error):
-            return None
-        raise
+    notes: list[str] = []
+    found = whole_json(name, notes)
     splits = found if isinstance(found, dict) else {"": found}
     items = [each for some in splits.values() if isinstance(some, list) for each in some]
     if not items or not isinstance(items[0], dict) or "utterances" not in items[0] or "personality" not in items[0]:
         return None
+    reading.notes += notes
     if len(splits) > 1:
         reading.notes.append(f"{name}: the dialogues of all its splits ({', '.join(splits)}) were read together")
     reading.ledger.add("read", "rows", len(items))

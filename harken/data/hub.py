@@ -14,7 +14,7 @@ from ..base.errors import InputError, did_you_mean
 from .columns import tidy
 from .parquet import class_names
 
-_NAME = re.compile(r"(?P<name>[\w-]+(?:\.[\w-]+)*(?:/[\w.-]+)?)(?::(?P<part>[\w.-]+))?(?:@(?P<split>[\w.-]+))?")
+_NAME = re.compile(r"(?P<name>[\w-]+(?:\.[\w-]+)*/[\w.-]+)(?::(?P<part>[\w.-]+))?(?:@(?P<split>[\w.-]+))?")
 _SAVED, _SPLITS = ("dataset_info.json", "state.json"), "dataset_dict.json"
 
 
@@ -25,8 +25,8 @@ def is_hub(source: str) -> bool:
         return (path / _SPLITS).is_file() or all((path / name).is_file() for name in _SAVED)
     if path.suffix.lower() == ".arrow":
         return True
-    below = len(path.parts) > 1 and path.parent.is_dir()  # then it is a file that somebody misspelt
-    return not (path.exists() or path.suffix or below or source == "-") and _NAME.fullmatch(source) is not None
+    # Of a name without its owner nobody could say that it is no file which somebody misspelt.
+    return not (path.exists() or path.parent.is_dir()) and path.suffix == "" and _NAME.fullmatch(source) is not None
 
 
 def hub_rows(source: str, classes: dict[str, tuple[str, ...]]) -> Iterator[tuple[int, Mapping[str, Any]]]:

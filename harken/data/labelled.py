@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -117,7 +118,8 @@ def _names(row: Row, known: Sequence[str] | None) -> tuple[tuple[str, ...], bool
 def _name(row: Row, value: object, known: Sequence[str] | None) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if value is None or isinstance(value, list | dict | tuple) or not str(value).strip():
+    nothing = value is None or not str(value).strip() or (isinstance(value, float) and math.isnan(value))  # as pandas writes nothing
+    if nothing or isinstance(value, list | dict | tuple):
         raise said(row, "label", "is empty" if not isinstance(value, list | dict | tuple) else f"is {brief(value)}, not a name or a number")
     name = str(value).strip()
     if known is None or name in known or not name.removeprefix("-").isdecimal():

@@ -12,8 +12,9 @@ from ..base.errors import InputError
 from .columns import Columns
 from .examples import Examples, gather
 from .hub import is_hub
+from .jsons import whole_json
 from .raw import suffix
-from .records import Data, Reading, name_of, records, whole_json
+from .records import Data, Reading, name_of, records
 from .tables import Row
 from .values import brief, structure, text
 from .values import listed as members
@@ -71,7 +72,7 @@ def read_questions(
 
     if contexts is not None:
         rows = _joined(data, contexts, columns, reading)
-    elif (articles := _articles(name) if isinstance(data, str | os.PathLike) and suffix(name) == ".json" else None) is not None:
+    elif (articles := _articles(name, reading) if isinstance(data, str | os.PathLike) and suffix(name) == ".json" else None) is not None:
         rows = _nested(articles, name, reading)
     else:
         roles = ("context", "question", "answers")
@@ -132,18 +133,15 @@ def _where(row: Row) -> str:
 # ---- SQuAD as it was given out
 
 
-def _articles(name: str) -> list[Any] | None:
+def _articles(name: str, reading: Reading) -> list[Any] | None:
     """The articles of nested json; None where it is not nested."""
     if is_hub(name):
         return None
-    try:
-        found = whole_json(name, [])
-    except InputError as error:
-        if "Extra data" in str(error):
-            return None  # an object a line
-        raise
+    notes: list[str] = []
+    found = whole_json(name, notes)
     articles = found.get("data") if isinstance(found, dict) else found
     if isinstance(articles, list) and articles and isinstance(articles[0], dict) and "paragraphs" in articles[0]:
+        reading.notes += notes
         return articles
     return None
 

@@ -4,7 +4,6 @@ Hub, or what a Python program holds already."""
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from .blob import Blob
 from .columns import Columns, counted
 from .hub import hub_rows, is_hub
+from .jsons import by_line, lines_of_objects, list_of_objects
 from .ledger import Ledger
 from .parquet import NESTED, class_names
 from .raw import decode, load, missing, stream, suffix
-from .read import OBJECTS, lines_of, object_of
+from .read import OBJECTS, lines_of
 from .tables import Row, Unit, table, table_kind
 
 Data = str | os.PathLike[str] | Iterable[Any]
@@ -81,11 +80,8 @@ def records(
     elif suffix(name) in (*OBJECTS, ".json"):
         text, found = decode(load(name))
         reading.notes += found
-        unit, items = (
-            ("line", _lines(text, name, roles[0] if roles else "text"))
-            if suffix(name) in OBJECTS or _by_line(text)
-            else ("object", _array(text, name))
-        )
+        unit: Unit = "line" if suffix(name) in OBJECTS or by_line(text) else "object"
+        items = lines_of_objects(text, name, roles[0] if roles else "text") if unit == "line" else list_of_objects(text, name)
         yield from objects(items, name, unit, roles, columns, optional=optional, reading=reading)
     else:
         if name != "-" and not Path(name).exists():
@@ -180,13 +176,6 @@ def objects(
         raise InputError(f"{name} holds no examples: give at least one")
 
 
-def whole_json(name: str, notes: list[str]) -> Any:
-    """What a .json file holds, at once."""
-    text, found = decode(load(name))
-    notes += found
-    return _json_of(text, name)
-
-
 def _fields(item: Any, where: str) -> Mapping[str, Any]:
     """The named values of one item; those of a nested translation stand beside the others."""
     if isinstance(item, InputError):
@@ -199,7 +188,7 @@ def _fields(item: Any, where: str) -> Mapping[str, Any]:
 
 def _given(items: Iterable[Any], roles: Sequence[str], least: int) -> Iterator[tuple[int, Any]]:
     """Mappings as they are; the values of other sequences belong to `roles` in order, the first `least` of which are needed."""
-    for number, item in enumerate(items, 1):
+    for number, item in enumerate(_one_by_one(items), 1):
         values = [item] if isinstance(item, str) else item
         if isinstance(values, Sequence) and not least <= len(values) <= len(roles):
             wants = f"{least:,} to {len(roles):,}" if least < len(roles) else f"{least:,}"
@@ -211,47 +200,25 @@ def _given(items: Iterable[Any], roles: Sequence[str], least: int) -> Iterator[t
             yield number, item
 
 
+def _one_by_one(items: Iterable[Any]) -> Iterable[Any]:
+    """The examples of a table that a program holds by its columns; anything else as it is."""
+    if hasattr(items, "itertuples"):
+        raise InputError(f"{GIVEN} is a table of pandas: give its rows, as in table.to_dict('records')")
+    if not isinstance(items, Mapping):
+        return items
+    columns = {name: column for name, column in items.items() if isinstance(column, Sequence) and not isinstance(column, str)}
+    if len(columns) < len(items) or not columns:
+        raise InputError(f"{GIVEN} is one mapping: give a list of examples, or a mapping of columns that are lists; of splits, one")
+    sizes = {len(column) for column in columns.values()}
+    if len(sizes) > 1:
+        raise InputError(f"{GIVEN} has columns of different lengths ({', '.join(f'{len(columns[name]):,} {name}' for name in columns)})")
+    return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+
+
 def _names(source: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     """The names of the ids of an opened data set of Hugging Face; of anything else none."""
     plain = getattr(getattr(source, "features", None), "to_dict", None)
     return class_names(plain()) if plain is not None else {}
-
-
-def _lines(text: Blob, name: str, example: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(stream(text), 1):
-        if not line.isspace():
-            try:
-                yield number, object_of(line, f"{name} line {number:,}", example)
-            except InputError as error:
-                yield number, error
-
-
-def _by_line(text: Blob) -> bool:
-    """Whether a .json file holds an object a line: its first line is a whole one, and not the only line."""
-    filled = (line for line in stream(text) if not line.isspace())
-    try:
-        return isinstance(json.loads(next(filled, "")), dict) and next(filled, None) is not None
-    except (ValueError, RecursionError):
-        return False
-
-
-def _array(text: Blob, name: str) -> Iterator[tuple[int, Any]]:
-    found = _json_of(text, name)
-    if isinstance(found, dict):
-        lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
-        found = lists[0] if len(lists) == 1 else [found]  # {"version": …, "data": [{…}, …]}
-    if not isinstance(found, list):
-        raise InputError(f'{name} holds no objects: give a list such as [{{"text": "…"}}, …]')
-    yield from enumerate(found, 1)
-
-
-def _json_of(text: Blob, name: str) -> Any:
-    try:
-        return json.loads(text.read(0, text.size))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{name} line {error.lineno:,} is not JSON ({error.msg} at column {error.colno:,})") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is not JSON that can be read ({type(error).__name__})") from None
 
 
 def _numbered(columns: Columns, name: str) -> bool:

@@ -75,13 +75,10 @@ def settle(asked: DecodeOptions, said: Mapping[str, Any], reads: str) -> Settled
 
     beams = both.get("num_beams", 1)
     n = both.get("num_return_sequences", 1)
-    if not both.get("penalty_alpha"):
-        drop([name for name in ("penalty_alpha",) if name in both], "is 0, which is greedy decoding", "give more, or leave it out")
     if contrastive(own, both):
         drop([name for name in DRAWS if name != "top_k"], "says nothing where contrastive search chooses", "leave it or penalty_alpha out")
     draws = sampled(own, both, beams, n)
     if not draws and not both.get("penalty_alpha"):
-        file = {name: value for name, value in file.items() if name != "temperature" or value}
         drop([name for name in DRAWS if name in file], "says nothing where no token is drawn", "leave it out")
     if beams == 1:
         drop(BEAMS, "is for beam search", "give num_beams above 1 beside it, or leave it out")

@@ -52,7 +52,8 @@ class TrainOptions:
     model: str | None = option(
         None,
         "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt, gpt2, llama (the default), mistral, qwen2, qwen3 or mixture; "
-        "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian",
+        "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian; "
+        "vectors: words as vectors, from counts",
     )
     task: Task | None = option(
         None,
@@ -102,6 +103,7 @@ class TrainOptions:
     )
     input_feeding: bool | None = option(None, "whether each step of a seq2seq model also reads what the one before said")
     order: int | None = option(None, "of an n-gram model (default: the best on a part of the training text)", min=0)
+    window: int | None = option(None, "of word vectors: words to each side that count as near (default: 5)", min=1)
     smoothing: Literal["kneser_ney", "witten_bell", "add_k"] = option("kneser_ney", "what an n-gram model gives to what it never saw")
     parts: str = option("llama,ngram", "the two models a mixture weighs: a neural one and a counting one")
     gate: Literal["context", "global"] = option("context", "whether a mixture weighs its parts anew for every context or once for all")
@@ -142,6 +144,8 @@ class TrainOptions:
             raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with")
+        if self.window is not None and self.model not in ("vectors", None):
+            raise InputError(f"--window is for --model vectors, which counts the words around each, not for {self.model}")
         if self.source is not None:
             if self.data is not None:
                 raise InputError("--source names the file of the sources, and DATA another: give one of them")

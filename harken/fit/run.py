@@ -20,7 +20,7 @@ from ..checkpoint.save import save_setting, save_weights
 from ..decode.generate import generate
 from ..decode.options import DecodeOptions
 from ..data.laid import Laid
-from ..families.table import family
+from ..families.table import FAMILIES, family
 from ..measure.judge import Judged
 from ..measure.loss import Measured
 from ..nn.mixture import Mixture
@@ -42,6 +42,7 @@ from .prepare import Prepared
 from .seen import remember
 from .state import Progress
 from .threads import on_threads
+from .vectors import TrainedVectors, learn_vectors
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,15 @@ class Trained:
     test_metrics: dict[str, float] = field(default_factory=dict)
 
 
-def run(options: TrainOptions) -> Trained:
+def run(options: TrainOptions) -> Trained | TrainedVectors:
     """Train, or go on with, one run. InputError and RunError as in `harken.train`."""
     clock = Clock(time.monotonic() if options.began is None else options.began)
     old = None
     if options.replay is not None:
         options, old = replayed(options)
     folder = RunFolder(Path(options.out) if options.out else default_out(options))
+    if options.model in FAMILIES and family(options.model).LEARNS == "neighbours":
+        return learn_vectors(options, folder, None if old is None else old.record["data"]["sha256"])
     if options.resume:
         model, tokenizer, data, plan = go_on(options, folder)
     else:
@@ -115,6 +118,8 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     folder.reopen()
     options = resumed(options, folder.record)
     model, tokenizer = load(folder.path)
+    if family(model.config.model_type).LEARNS == "neighbours":
+        raise InputError(f"{folder.path} holds word vectors, which are counted at once: to count anew give the text and --overwrite")
     data = material_of(model.config.model_type, options).prepare(options, tokenizer, model.span)
     data.suit(model)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:

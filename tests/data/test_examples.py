@@ -85,6 +85,7 @@ def test_folders_name_labels(tmp_path):
         ([("a", "x"), ("", "y")], None, "the data example 2: the text is empty"),
         ([("a", "x"), ("b", " ")], None, "the data example 2: the label is empty"),
         ([("a", "x"), ("b", None)], None, "the data example 2: the label is empty"),
+        ([("a", "x"), ("b", float("nan"))], None, "the data example 2: the label is empty"),
         ([("a", "x"), (3, "y")], None, "the data example 2: the field 'text' is a number, not text"),
         ([("a", "x"), ("b", {"y": 1})], None, "the data example 2: the label is {'y': 1}, not a name or a number"),
         ([("a", "x"), ("b", "x|x")], None, "the data example 2: the label has 'x|x', where one stands twice"),

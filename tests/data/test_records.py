@@ -194,3 +194,34 @@ def test_objects_come_back_as_they_were_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("rows") / "a.jsonl"
     path.write_text("".join(json.dumps({"text": one, "label": two}) + "\n" for one, two in rows))
     assert texts(rows_of(path)[0]) == rows
+
+
+def test_columns_that_a_program_holds():
+    assert texts(rows_of({"text": ["a", "b"], "label": (1, 2)})[0]) == [("a", 1), ("b", 2)]
+    for data, message in [
+        ({"text": ["a", "b"], "label": [1]}, r"the data has columns of different lengths \(2 text, 1 label\)"),
+        ({"text": "a", "label": "b"}, "the data is one mapping: give a list of examples"),
+        ({}, "the data is one mapping"),
+        ([], "the data holds no examples: give at least one"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            rows_of(data)
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"text": ["a"], "label": [1]})
+    assert texts(rows_of(table.to_dict("records"))[0]) == [("a", 1)]
+    with pytest.raises(InputError, match=r"give its rows, as in table\.to_dict\('records'\)"):
+        rows_of(table)
+
+
+def test_texts_of_a_saved_data_set_are_read_too(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    from harken.data.read import read
+
+    datasets.Dataset.from_dict({"n": [1, 2, 3], "body": ["a", None, "b c"]}).save_to_disk(tmp_path / "s")
+    corpus = read(tmp_path / "s")
+    assert list(corpus.texts) == ["a", "b c"] and corpus.ledger.get("read", "empty texts") == 1
+    with pytest.raises(InputError, match=r"s has no column 'text' \(its columns: n, other\)"):
+        datasets.Dataset.from_dict({"n": [1], "other": ["a"]}).save_to_disk(tmp_path / "t" / "s")
+        read(tmp_path / "t" / "s")
+    with pytest.raises(InputError, match=r"nothing does not exist"):
+        read(tmp_path / "nothing")
