@@ -195,10 +195,11 @@ def _show_stats(rows: list[Row], options: StatsOptions) -> None:
 
 @dataclass(frozen=True)
 class ExtendOptions:
-    """Add special tokens to a tokenizer: marks that a chat template or a task writes, and that no text contains."""
+    """Add special tokens to a tokenizer, marks that a chat template or a task writes and that no text contains; or words of a field."""
 
     tokenizer: Any = argument("folder of a tokenizer")
     tokens: tuple[str, ...] = option((), SPECIALS)
+    words: tuple[str, ...] = option((), "a word that gets a token of its own; may be given more than once")
     out: str | None = option(None, NEW, short="-o")
     overwrite: bool = option(False, OVERWRITE)
     json: bool = option(False, "print one JSON object")
@@ -208,15 +209,20 @@ class ExtendOptions:
 def extend(options: ExtendOptions) -> Tokenizer:
     """The tokenizer with the new tokens behind its last id. InputError when one is there already, or the folder holds something.
 
-    A model that was trained with the old one has no rows for the new tokens.
+    A model that was trained with the old one gets rows for the new tokens when it is fine-tuned with it.
     """
-    if not options.tokens or options.out is None:
+    if not (options.tokens or options.words) or options.out is None:
         raise InputError(
-            "name the tokens to add with --tokens" if not options.tokens else "--out is missing: name a folder for the new tokenizer"
+            "name the tokens to add with --tokens or --words"
+            if not (options.tokens or options.words)
+            else "--out is missing: name a folder for the new tokenizer"
         )
+    from ..text.extend import with_words
+
     tokenizer = _opened(options.tokenizer)
     folder = _free(options.out, options.overwrite)
-    extended = tokenizer.extended(options.tokens)
+    extended = tokenizer.extended(options.tokens) if options.tokens else tokenizer
+    extended = with_words(extended, options.words) if options.words else extended
     extended.save(folder)
     return extended
 

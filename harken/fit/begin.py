@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from ..base.errors import InputError
+from ..base.errors import InputError, did_you_mean
 from ..base.report import say
 from ..families.config import Config
 from ..families.table import build, config_class, family
@@ -15,23 +15,31 @@ from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import plan as planning
+from .best import check_best
 from .count import choose_order, never_predicted
 from .folder import has_bf16
+from .layers import Layers
 from .material import material_of
 from .options import TrainOptions
 from .plan import Plan
-from .prepare import Prepared
+from .prepare import KINDS, Prepared
 from .signal import signal_of
+from .tune import is_checkpoint, tune
 
 
 def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     """Everything a new run needs. InputError when the request cannot be met."""
+    if is_checkpoint(options.model):
+        return tune(options)
     name = options.model or "llama"
+    if options.tokenizer is not None and options.tokenizer not in KINDS:
+        raise InputError(f"--tokenizer {options.tokenizer} is not a kind of tokenizer{did_you_mean(options.tokenizer, KINDS)}")
     family(name)  # a name that is not known is said before anything is read
     material = material_of(name, options)
     train, valid = material.corpora(options)
     tokenizer = material.make_tokenizer(options, train)
     data = material.prepared(options, tokenizer, train, valid)
+    check_best(options.best, data.train)
     rows, targets = len(data.train.rows()), data.train.targets
     plan = planning.choose_plan(options, targets=targets, rows=rows)
     size = planning.choose_size(options, plan, targets=targets, rows=rows)
@@ -52,6 +60,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if family(name).LEARNS == "counts":
         say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")
         return model, tokenizer, data, plan
+    Layers(model.neural if isinstance(model, Mixture) else model, plan)  # a layer that is not there is said now
     parameters = sum(p.numel() for p in model.parameters())
     for line in planning.describe(plan, size, data.train.context, parameters, targets, rows):
         say(line)

@@ -23,11 +23,12 @@ from ..data.laid import named as of_examples
 from ..nn.models import Model
 from ..objectives.objective import objective_of
 from .average import Average
-from .best import judged_better, measured, numbers, together
 from .bar import Bar
+from .best import better_of, measured, numbers, together
 from .clock import Clock
 from .folder import RunFolder
 from .guess import SHARE, guess
+from .layers import Layers
 from .optimizer import Optimizer
 from .pace import Again, BySteps, ByTime, Pace
 from .plan import Plan
@@ -59,7 +60,8 @@ def fit(
     Interrupted when a signal asked to stop (the state is saved), RunError when the loss is no longer a number (the last good state
     is kept).
     """
-    optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay)
+    layers = Layers(model, plan)
+    optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay, layers.scales)
     whole = Whole(model, optimizer, Batches(train, plan.batch_size, plan.seed), Average(model, plan.average))
     torch.manual_seed(plan.seed)
     progress = load_state(run.state, *whole.parts) if run.state.is_file() else Progress()
@@ -75,6 +77,7 @@ def fit(
                 before = saver.elapsed()
                 evaluate(whole, valid, plan, run, progress, pad, keep, clock, before)
                 if progress.step == 0:
+                    saver.save(progress, whole)  # the weights to begin with: the folder will soon hold others
                     progress.head = saver.begin()
                 else:
                     draw(run, clock, over)
@@ -83,6 +86,7 @@ def fit(
                 over = pace.over(progress) or stale(plan, progress)
             if over and progress.evaluated == progress.step:
                 break
+            layers.thaw(progress.step)
             learning_rate, threads, began = pace.learning_rate(progress), pace.threads(progress), time.monotonic()
             nats, tokens, norm = learn(model, whole.optimizer, train, whole.batches.next(), plan, pad, learning_rate, progress.step)
             progress.step += 1
@@ -185,9 +189,11 @@ def evaluate(
             found = measured(whole.model, valid, pad=pad, batch_size=max(plan.batch_size, 16), most_tokens=plan.eval_tokens)
             clock.a_token = (time.monotonic() - began) / min(valid.targets, plan.eval_tokens)
             progress.valid = found.loss
-            better = judged_better(found, plan.best, progress)
+            metrics = numbers(found, plan, whole.model, valid, pad)
+            better = better_of(found, metrics, plan.best, progress)
             line = {"step": progress.step, "valid_loss": found.loss, "valid_tokens": found.tokens}
-            write(run, progress, {**line, **numbers(found), "seconds": round(seconds, 3)})
+            line |= {f"valid_{name}": None if math.isnan(value) else value for name, value in metrics.items()}
+            write(run, progress, {**line, "seconds": round(seconds, 3)})
         progress.evaluated = progress.step
         progress.stale = 0 if better else progress.stale + 1
         whole.model.eval()

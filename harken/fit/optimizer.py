@@ -7,6 +7,8 @@ https://arxiv.org/abs/2502.16982, so one learning rate serves both.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +24,26 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, matrices: list[tuple[nn.Parameter, tuple[int, ...]]], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.1
+        self,
+        matrices: list[tuple[nn.Parameter, tuple[int, ...]]],
+        lr: float,
+        *,
+        momentum: float = 0.95,
+        weight_decay: float = 0.1,
+        scales: Mapping[nn.Parameter, float] | None = None,
     ):
-        super().__init__([p for p, _ in matrices], {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        """`scales`: of each matrix, its share of the learning rate (default: the full rate)."""
+        some = [p for p, _ in matrices]
+        groups = _groups(some, dict.fromkeys(some, 1.0) if scales is None else scales, weight_decay)
+        super().__init__(groups, {"lr": lr, "momentum": momentum})
         self.slices = dict(matrices)
 
     @torch.no_grad()
     def step(self, closure=None):
-        group = self.param_groups[0]
+        for group in self.param_groups:
+            self._step(group)
+
+    def _step(self, group: dict[str, Any]) -> None:
         shapes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for p in group["params"]:
             if p.grad is None:
@@ -62,27 +76,33 @@ def orthogonal(x: Tensor, rounds: int = 5) -> Tensor:
 class Optimizer:
     """The optimizers of one model under one learning rate."""
 
-    def __init__(self, model: Model, kind: str, learning_rate: float, weight_decay: float):
+    def __init__(
+        self, model: Model, kind: str, learning_rate: float, weight_decay: float, scales: Mapping[nn.Parameter, float] | None = None
+    ):
+        """`scales`: of every parameter that learns, its share of the learning rate (default: all do, at the full rate)."""
+        scales = dict.fromkeys(model.parameters(), 1.0) if scales is None else scales
         hidden = {
             part.weight: part.widths
             for name, part in model.named_modules()
-            if kind == "muon" and isinstance(part, Linear) and ".blocks." in f".{name}"
+            if kind == "muon" and isinstance(part, Linear) and ".blocks." in f".{name}" and part.weight in scales
         }
-        rest = [p for p in model.parameters() if p not in hidden]
+        rest = [p for p in scales if p not in hidden]
         groups = [
-            {"params": [p for p in rest if p.dim() > 1], "weight_decay": weight_decay},
-            {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0},
+            *_groups([p for p in rest if p.dim() > 1], scales, weight_decay),
+            *_groups([p for p in rest if p.dim() <= 1], scales, 0.0),
         ]
-        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), eps=1e-10, fused=True)]
+        self.parts: list[torch.optim.Optimizer] = []
+        if groups:
+            self.parts.append(torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), eps=1e-10, fused=True))
         if hidden:
-            self.parts.append(Muon(list(hidden.items()), learning_rate, weight_decay=weight_decay))
+            self.parts.append(Muon(list(hidden.items()), learning_rate, weight_decay=weight_decay, scales=scales))
         self.parameters = list(model.parameters())
 
     def step(self, learning_rate: float) -> None:
-        """One step; gradients are forgotten."""
+        """One step; gradients are forgotten. What has no gradient stays as it is, its weight decay included."""
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * group["scale"]
             part.step()
         for p in self.parameters:
             p.grad = None
@@ -106,3 +126,11 @@ class Optimizer:
     @staticmethod
     def _ordered(part: torch.optim.Optimizer) -> list[nn.Parameter]:
         return [p for group in part.param_groups for p in group["params"]]
+
+
+def _groups(parameters: Iterable[nn.Parameter], scales: Mapping[nn.Parameter, float], weight_decay: float) -> list[dict[str, Any]]:
+    """One group for each share of the learning rate."""
+    together: dict[float, list[nn.Parameter]] = defaultdict(list)
+    for p in parameters:
+        together[scales[p]].append(p)
+    return [{"params": some, "scale": scale, "weight_decay": weight_decay} for scale, some in together.items()]

@@ -53,7 +53,7 @@ class TrainOptions:
         None,
         "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt, gpt2, llama (the default), mistral, qwen2, qwen3 or mixture; "
         "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian; "
-        "vectors: words as vectors, from counts",
+        "vectors: words as vectors, from counts; or what is to be fine-tuned: a run, a checkpoint folder or a Hub id, org/name",
     )
     task: Task | None = option(
         None,
@@ -76,8 +76,12 @@ class TrainOptions:
     valid_target: str | None = option(None, "for pairs in two aligned files: the targets of --valid")
     test_target: str | None = option(None, "for pairs in two aligned files: the targets of --test")
     label_smoothing: float = option(0.0, "of classification: share of the certainty that goes to all labels alike", min=0, max=0.9)
-    ranking_loss: Literal["listwise", "pairwise", "pointwise"] = option("listwise", "of ranking: what the candidates of a query are told by")
-    mend: bool = option(False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them")
+    ranking_loss: Literal["listwise", "pairwise", "pointwise"] = option(
+        "listwise", "of ranking: what the candidates of a query are told by"
+    )
+    mend: bool = option(
+        False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
+    )
     skip_bad_rows: bool = option(False, "of labelled examples: leave wrong rows out and count them (default: an error that lists them)")
     examples: Literal["lines", "running"] | None = option(
         None, "whether each line is an example or the file is running text (default: detected)"
@@ -86,8 +90,10 @@ class TrainOptions:
     overflow: Literal["window", "truncate", "drop"] | None = option(
         None, "examples longer than the context: read in windows, cut off, or leave out (default: an error that counts them)"
     )
-    tokenizer: Literal["char", "word", "bpe", "wordpiece", "unigram"] | None = option(
-        None, "characters, words, byte-level BPE, WordPiece or Unigram (default: characters or BPE, by the size of the data)"
+    tokenizer: str | None = option(
+        None,
+        "char, word, bpe, wordpiece or unigram: characters, words, byte-level BPE … (default: characters or BPE, by the size of the data); "
+        "of a model that is fine-tuned: folder of its tokenizer with more tokens",
     )
     vocab_size: int | None = option(None, "tokens of the tokenizer", min=1)
     steps: int | None = option(None, "optimizer steps (default: 2000)", min=1)
@@ -112,7 +118,17 @@ class TrainOptions:
     accumulate: int = option(1, "parts a batch is read in at least, to save memory; the gradient is the same", min=1)
     pack: bool | None = option(None, "read the rows of a batch end to end instead of padded, each by itself (default: where a model can)")
     learning_rate: float | None = option(None, "peak learning rate", above=0)
-    optimizer: Literal["muon", "adamw"] = option("muon", "how weights are moved")
+    optimizer: Literal["muon", "adamw"] | None = option(None, "how weights are moved (default: muon; adamw to fine-tune)")
+    layer_decay: float | None = option(None, "learning rate of a layer as a share of that of the one above, such as 0.9", above=0, max=1)
+    freeze: str | None = option(None, "layers that do not learn, such as embed,blocks.0-3")
+    unfreeze_every: float | None = option(
+        None, "let one block more learn, from the top down, each time so many steps, or such a share of them, are done", above=0
+    )
+    teacher: str | None = option(
+        None, "a run, a checkpoint or a Hub id to learn from, with the same tokenizer: what it thinks of each token"
+    )
+    temperature: float = option(2.0, "by which the scores of teacher and student are divided", above=0)
+    student_layers: int | None = option(None, "begin as so many blocks of the teacher, evenly spread", min=1)
     schedule: Literal["cosine", "linear", "constant", "wsd", "inverse_sqrt"] = option(
         "linear", "how the learning rate falls after the warm-up"
     )
@@ -125,8 +141,9 @@ class TrainOptions:
         None, "measure and keep a running average of the weights that decays by this, such as 0.999", min=0, max=0.999999
     )
     best: str | None = option(
-        None, "by what the best model is known, measured on held-out text: loss, or a metric of the task (default: the loss; of labelled "
-        "examples the task's first metric)"
+        None,
+        "by what the best model is known, measured on held-out text: loss, or a metric of the task (default: the loss; of labelled "
+        "examples the task's first metric)",
     )
     patience: int | None = option(None, "measurements without a better one after which to stop early", min=1)
     eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)

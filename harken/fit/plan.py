@@ -38,8 +38,16 @@ class Plan:
     average: float | None = None
     patience: int | None = None
     pack: bool = False
-    best: str | None = None  # by what the best model is known
     threads: int | None = None  # None: all, or as many as are faster where `minutes` decides
+    layer_decay: float | None = None  # as the next two in `layers.Layers`
+    freeze: tuple[str, ...] = ()
+    unfreeze_every: int | None = None
+    best: str | None = None  # by what the best model is known
+
+    @classmethod
+    def read(cls, values: dict) -> Plan:
+        """From JSON."""
+        return cls(**{**values, "freeze": tuple(values.get("freeze", ()))})
 
     def write(self) -> dict:
         """As JSON."""
@@ -79,8 +87,9 @@ def choose_context(options: TrainOptions, kind: Examples, longest: int) -> int:
     return 128 if kind == "running" else min(LONGEST, max(16, -(-longest // 16) * 16))
 
 
-def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:
-    """`targets` and `rows`: tokens to predict and rows in one epoch. InputError when the request cannot be met."""
+def choose_plan(options: TrainOptions, *, targets: int, rows: int, optimizer: str = "muon") -> Plan:
+    """`targets` and `rows`: tokens to predict and rows in one epoch · `optimizer`: unless one is asked for. InputError when the request
+    cannot be met."""
     mean = targets / rows
     together = min(max(3 * math.sqrt(targets), 256), 4_096)  # tokens a step: larger data can use, and needs, steadier steps
     batch = options.batch_size or 2 ** round(math.log2(min(max(together / mean, 1), 256)))
@@ -96,7 +105,7 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:
         minutes=options.minutes,
         batch_size=batch,
         accumulate=options.accumulate,
-        optimizer=options.optimizer,
+        optimizer=options.optimizer or optimizer,
         schedule=options.schedule,
         warmup=(whole * 0.05 if options.minutes else min(100, steps // 10)) if options.warmup_steps is None else options.warmup_steps,
         weight_decay=options.weight_decay,
@@ -108,8 +117,23 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int) -> Plan:
         seed=options.seed,
         average=options.average,
         patience=options.patience,
+        layer_decay=options.layer_decay,
+        freeze=tuple(name.strip() for name in options.freeze.split(",")) if options.freeze else (),
+        unfreeze_every=choose_unfreezing(options, steps),
         best=options.best,
     )
+
+
+def choose_unfreezing(options: TrainOptions, steps: int) -> int | None:
+    """Steps between two blocks that begin to learn; below 1, --unfreeze-every is a share of the run's."""
+    every = options.unfreeze_every
+    if every is None or every >= 1:
+        if every is not None and every != int(every):
+            raise InputError(f"--unfreeze-every {every:g} is neither a whole number of steps nor a share of them below 1")
+        return None if every is None else int(every)
+    if not steps:
+        raise InputError(f"--unfreeze-every {every:g} is a share of the steps, and with --minutes nobody knows how many: give their number")
+    return max(1, round(every * steps))
 
 
 def budget(plan: Plan, targets: int, rows: int) -> float:
@@ -147,12 +171,22 @@ def choose_dtype(options: TrainOptions, width: int, bf16: bool) -> str:
 
 def describe(plan: Plan, size: Size, context: int, parameters: int, targets: int, rows: int) -> list[str]:
     """The choice, in words."""
+    return [
+        f"model: {count(parameters)} parameters, width {size.width}, {size.layers} layers, {size.heads} heads, context {context}",
+        outline(plan, targets, rows),
+    ]
+
+
+def outline(plan: Plan, targets: int, rows: int) -> str:
+    """What the run will do, in words."""
     each = math.ceil(rows / plan.batch_size)
     long = f"{plan.minutes:g} minutes of steps" if plan.minutes else f"{plan.steps:,} steps"
     passes = "" if plan.minutes else f"{plan.steps / each:.1f} passes over "
     parts = f" in {plan.accumulate} parts" if plan.accumulate > 1 else ""
-    return [
-        f"model: {count(parameters)} parameters, width {size.width}, {size.layers} layers, {size.heads} heads, context {context}",
+    decay = f" times {plan.layer_decay:g} a layer down" if plan.layer_decay else ""
+    thaw = f", one block more every {plan.unfreeze_every:,} steps" if plan.unfreeze_every else ""
+    return (
         f"plan: {long} of {plan.batch_size} rows{parts} ({passes}{count(targets)} tokens), "
-        f"{plan.optimizer} at {plan.learning_rate:g}, {plan.schedule} schedule, dropout {plan.dropout:g}, {plan.dtype}, seed {plan.seed}",
-    ]
+        f"{plan.optimizer} at {plan.learning_rate:g}{decay}, {plan.schedule} schedule, dropout {plan.dropout:g}, {plan.dtype}, "
+        f"seed {plan.seed}{thaw}"
+    )

@@ -43,12 +43,15 @@ class Prepared:
     ledger: Ledger
     prompts: tuple[str, ...] = ("",)  # to write samples from; none where texts are mended or judged
     head: dict[str, Any] = field(default_factory=dict)  # what the data asks of the model's config, under its names: labels, task
+    began_from: dict[str, Any] | None = None  # the checkpoint that is fine-tuned
 
     def suit(self, model: Model) -> None:
         """Cut the texts as far as the model reads at once, and put in front of every target what its targets start with."""
 
         def suited(side: Any) -> Any:
-            return side.after(model.config.decoder_start_token_id) if model.reads == "source" else side.within(model.span)
+            return (
+                side.after(model.config.decoder_start_token_id) if model.reads == "source" else side.within(min(model.span, side.context))
+            )
 
         self.train = suited(self.train)
         self.valid, self.test = (None if side is None else suited(side) for side in (self.valid, self.test))

@@ -43,6 +43,7 @@ from .seen import remember
 from .state import Progress
 from .threads import on_threads
 from .vectors import TrainedVectors, learn_vectors
+from .tune import anchored, as_new, is_checkpoint
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def run(options: TrainOptions) -> Trained | TrainedVectors:
     folder = RunFolder(Path(options.out) if options.out else default_out(options))
     if options.model in FAMILIES and family(options.model).LEARNS == "neighbours":
         return learn_vectors(options, folder, None if old is None else old.record["data"]["sha256"])
+    options = anchored(options)
     if options.resume:
         model, tokenizer, data, plan = go_on(options, folder)
     else:
@@ -84,6 +86,8 @@ def run(options: TrainOptions) -> Trained | TrainedVectors:
         model, tokenizer, data, plan = begin(options)
         if old is not None and data.facts["sha256"] != old.record["data"]["sha256"]:
             raise InputError(f"{options.data} is not the text that {old.path} learned from; give the same file, or train anew")
+        if old is not None and data.began_from != old.record.get("began_from"):
+            raise InputError(f"{options.model} is not the model that {old.path} began from: its weights are others; train anew")
         if plan.patience and data.valid is None:
             raise InputError("--patience needs held-out text to measure on: give more text, or a file with --valid")
     with on_threads(threads_of(options, folder if options.resume else old)):
@@ -91,6 +95,7 @@ def run(options: TrainOptions) -> Trained | TrainedVectors:
             folder.start(  # first of all files, so that the folder is known for a run from its first moment
                 {"task": model.config.task, "options": recorded(options), "plan": plan.write(), "data": data.facts}
                 | {"ledger": data.ledger.to_json()}
+                | ({} if data.began_from is None else {"began_from": data.began_from})
             )
             if old is not None and (schedule := old.schedule()) is not None:
                 folder.write_schedule(schedule)
@@ -120,12 +125,13 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     model, tokenizer = load(folder.path)
     if family(model.config.model_type).LEARNS == "neighbours":
         raise InputError(f"{folder.path} holds word vectors, which are counted at once: to count anew give the text and --overwrite")
-    data = material_of(model.config.model_type, options).prepare(options, tokenizer, model.span)
+    shaped = as_new(options, model.config) if is_checkpoint(options.model) else options
+    data = material_of(model.config.model_type, shaped).prepare(shaped, tokenizer, folder.record["data"].get("context", model.span))
     data.suit(model)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
         raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
     say(f"resuming {folder.path}")
-    return model, tokenizer, data, Plan(**{**folder.record["plan"], "save_every": options.save_every})
+    return model, tokenizer, data, Plan.read({**folder.record["plan"], "save_every": options.save_every})
 
 
 def replayed(options: TrainOptions) -> tuple[TrainOptions, RunFolder]:
@@ -178,7 +184,7 @@ def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder
 def default_out(options: TrainOptions) -> Path:
     """runs/DATA-MODEL, with a number when that is taken."""
     stem = "text" if options.data in (None, "-") else Path(options.data).stem
-    first = Path("runs") / f"{stem}-{options.model or 'llama'}"
+    first = Path("runs") / f"{stem}-{Path(options.model or 'llama').name}"
     return next(p for n in range(1, 10_000) if not (p := first if n == 1 else first.with_name(f"{first.name}-{n}")).exists())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,6 +75,20 @@ def metric_of(source: Laid) -> tuple[Metric, str]:
     return Ranking(), "mrr"
 
 
+def names_of(source: Laid) -> tuple[str, ...]:
+    """The numbers of the task's metric that are there for any examples."""
+    metric, labels = metric_of(source)[0], getattr(source.goal, "labels", ())
+    examples: dict[type, tuple[Any, Any]] = {
+        Classification: (labels[:1] or ("",)) * 2,
+        MultiLabel: (labels[:1], labels[:1]),
+        EntityF1: (["O"], ["O"]),
+        Words: (["O"], ["O"]),
+        Squad: ("a", ["a"]),
+        Ranking: ([1.0], [1.0]),
+    }
+    return tuple(metric.value(np.array([metric.row(*examples.get(type(metric), (0.0, 0.0)))], metric.kind)))
+
+
 def batches_of(source: Laid, size: int) -> Iterator[np.ndarray]:
     """Rows (B, 3) to be read together, longest first; of pairs that are each other's wrong answers, blocks that no batch size changes."""
     if isinstance(source.goal, Alike) and source.goal.scores is None:
@@ -96,9 +111,7 @@ def batches_of(source: Laid, size: int) -> Iterator[np.ndarray]:
         yield np.concatenate(some)
 
 
-def judge(
-    model: Model, source: Laid, *, pad: int, batch_size: int = 32, most_tokens: int | None = None, pack: bool = False
-) -> Judged:
+def judge(model: Model, source: Laid, *, pad: int, batch_size: int = 32, most_tokens: int | None = None, pack: bool = False) -> Judged:
     """Loss and metric over all examples, or over evenly spread ones that hold about `most_tokens` tokens.
 
     In float32 every answer depends on its own example alone, whatever the batch."""

@@ -74,5 +74,3 @@ def _laid(model: Any, source: Laid, which: np.ndarray, pad: int, pack: bool) -> 
         real = (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)
     given = {"types": torch.from_numpy(types).to(device)} if kinds(model) else {}
     return torch.from_numpy(ids).to(device), mask, given, real
-
-

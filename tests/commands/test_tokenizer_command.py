@@ -152,7 +152,7 @@ def test_extend(run, folder, tmp_path):
     more = harken.Tokenizer.load(out)
     assert more.inner.token_to_id("<|bot|>") == 116 and more.encode("a <|bot|>") == harken.Tokenizer.load(folder).encode("a <|bot|>")
     assert run(*words)[2] == ["harken: --out is missing: name a folder for the new tokenizer"]
-    assert run("tokenizer", "extend", folder, "-o", out)[2] == ["harken: name the tokens to add with --tokens"]
+    assert run("tokenizer", "extend", folder, "-o", out)[2] == ["harken: name the tokens to add with --tokens or --words"]
     assert (
         "'[MASK]' is in this tokenizer already" in run("tokenizer", "extend", folder, "--tokens", "[MASK]", "-o", str(tmp_path / "x"))[2][0]
     )
