@@ -45,19 +45,26 @@ class Frame:
 def frame_of(tokenizer: Tokenizer, *, pair: bool) -> Frame:
     """What the tokenizer's template puts around one text, or two."""
     if not isinstance(tokenizer.inner, tokenizers.Tokenizer):
-        nothing: Part = ((), ())
-        before, behind = tuple(tokenizer.prefix), tuple(tokenizer.suffix)
-        first, last = (before, (0,) * len(before)), (behind, (0,) * len(behind))
-        return Frame((first, *[nothing] * pair, last), (0,) * (1 + pair))
-    example = next(text for text in ("a", "e", "1", ".", "the", *tokenizer.inner.get_vocab()) if tokenizer.encode(text, special=False))
+        return _plain(tokenizer, pair)
+    example = next((text for text in ("a", *tokenizer.inner.get_vocab()) if tokenizer.encode(text, special=False)), "a")
     found = tokenizer.inner.encode(example, example if pair else None)
     places = [[i for i, which in enumerate(found.sequence_ids) if which == n] for n in range(1 + pair)]
     ids, types = found.ids, found.type_ids
+    if not all(places):  # no text has a token
+        return _plain(tokenizer, pair)
     if "token_type_ids" not in (tokenizer.extra.get("model_input_names") or ["token_type_ids"]):  # its model was not taught them
         types = [0] * len(ids)
     edges = [0, *(edge for place in places for edge in (place[0], place[-1] + 1)), len(ids)]
     parts = tuple((tuple(ids[a:b]), tuple(types[a:b])) for a, b in zip(edges[::2], edges[1::2], strict=True))
     return Frame(parts, tuple(types[place[0]] for place in places))
+
+
+def _plain(tokenizer: Tokenizer, pair: bool) -> Frame:
+    """What stands in front of a text and behind it; two texts meet with nothing between them."""
+    nothing: Part = ((), ())
+    before, behind = tuple(tokenizer.prefix), tuple(tokenizer.suffix)
+    first, last = (before, (0,) * len(before)), (behind, (0,) * len(behind))
+    return Frame((first, *[nothing] * pair, last), (0,) * (1 + pair))
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,7 @@ def prepared(
     facts = {
         "source": place(options.data or ""),
         "kind": "labelled",
+        "context": context,
         "unit": "squared error" if train.problem == REGRESSION else UNITS[task],
         "sha256": digest(*(side.rows.rows for side in (train, valid) if side is not None)),
         "texts": len(train),

@@ -17,9 +17,9 @@ from ..base.errors import InputError, Interrupted, RunError
 from ..base.report import say, span
 from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
+from ..data.laid import Laid
 from ..decode.generate import generate
 from ..decode.options import DecodeOptions
-from ..data.laid import Laid
 from ..families.table import FAMILIES, family
 from ..measure.judge import Judged
 from ..measure.loss import Measured
@@ -30,10 +30,10 @@ from .begin import begin
 from .best import measured
 from .clock import Clock
 from .corrupted import mended
-from .labelled import shown
 from .count import count
 from .fit import fit
 from .folder import RECORD, RunFolder
+from .labelled import shown
 from .material import material_of
 from .mixture import fit_mixture
 from .options import RUN_ONLY, TrainOptions
@@ -42,8 +42,8 @@ from .prepare import Prepared
 from .seen import remember
 from .state import Progress
 from .threads import on_threads
-from .vectors import TrainedVectors, learn_vectors
 from .tune import anchored, as_new, is_checkpoint
+from .vectors import TrainedVectors, learn_vectors
 
 
 @dataclass(frozen=True)

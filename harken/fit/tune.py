@@ -14,6 +14,7 @@ from ..checkpoint.fill import undrawn
 from ..checkpoint.grow import grown, padded
 from ..checkpoint.hub import located
 from ..checkpoint.load import config_of, model_of, tokenizer_of
+from ..data.columns import listed
 from ..families.config import Config
 from ..families.table import FAMILIES, family
 from ..nn.linear import Linear
@@ -60,8 +61,8 @@ def labels_of(config: Config, train: Any, valid: Any) -> tuple[Any, Any]:
     if set(labels) <= set(known):
         return tuple(side and dataclasses.replace(side, labels=known) for side in (train, valid))  # type: ignore[return-value]
     raise InputError(
-        f"{train.name} has the labels {', '.join(sorted(labels)[:8])}, but the model tells {', '.join(sorted(known)[:8])} apart: fine-tune the "
-        "checkpoint it began from, or give data with its labels"
+        f"{train.name} has the labels {listed(labels)}, but the model tells {listed(known)} apart: fine-tune the checkpoint it began from, or "
+        "give data with its labels"
     )
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from ..base.errors import InputError
 from ..data.laid import Laid
 from ..nn.mask import Mask
-from ..nn.models import Model
 
 
 @dataclass(frozen=True)
