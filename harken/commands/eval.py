@@ -32,7 +32,9 @@ class EvalOptions:
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
     columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
     against: str | None = option(None, "of labelled examples: a second model, for a paired test on the same ones")
-    mend: bool = option(False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them")
+    mend: bool = option(
+        False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
+    )
     skip_bad_rows: bool = option(False, "of labelled examples: leave wrong rows out and count them (default: an error that lists them)")
     json: bool = option(False, "print one JSON object")
 

@@ -34,7 +34,7 @@ def of_labelled(options: Any, task: str, model: Model, tokenizer: Tokenizer) -> 
         "metrics": metrics,
         "ledger": trial.ledger.to_json(),
         "intervals": {name: {"low": span["low"], "high": span["high"]} for name, span in spans.items()},
-        "baselines": baselines(task, trial, train),
+        "baselines": baselines(task, trial.examples, trial.laid, train),
         "main": trial.found.main,
         "unit": recorded(folder).get("data", {}).get("unit", "nats"),
     }

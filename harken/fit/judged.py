@@ -13,7 +13,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.report import say
-from ..data.examples import Examples, split_examples
+from ..data.examples import Examples
 from ..data.labelled import MULTI, REGRESSION, SINGLE
 from ..data.laid import Laid
 from ..data.ledger import Ledger
@@ -34,7 +34,8 @@ from ..objectives.objective import LABELLED
 from ..objectives.ranking import candidates
 from ..text.tokenizer import Tokenizer
 from .folder import RECORD
-from .labelled import read_examples
+from .labelled import read_examples, sides
+from .options import TrainOptions
 from .seen import seen
 
 FEWEST = 2
@@ -102,12 +103,9 @@ def learned_from(task: str, folder: Path | None, options: Any) -> Examples[Any] 
         return None
     began = recorded(folder).get("options", {})
 
-    class Asked:
-        columns, mend, skip_bad_rows = began.get("columns"), bool(began.get("mend")), bool(began.get("skip_bad_rows"))
-
+    named = {name: began[name] for name in ("columns", "mend", "skip_bad_rows", "valid") if name in began}
     try:
-        whole = read_examples(task, place, Asked)
-        train, valid = (whole, read_examples(task, began["valid"], Asked, whole.labels)) if began.get("valid") else split_examples(whole)
+        train, valid = sides(task, TrainOptions(data=place, **named))
     except InputError as error:
         say(f"there are no baselines that learn: {error}")
         return None
@@ -117,23 +115,23 @@ def learned_from(task: str, folder: Path | None, options: Any) -> Examples[Any] 
     return train
 
 
-def baselines(task: str, trial: Trial, train: Examples[Any] | None) -> dict[str, dict[str, float]]:
+def baselines(task: str, examples: Examples[Any], laid: Laid, train: Examples[Any] | None) -> dict[str, dict[str, float]]:
     """What takes no effort, by its name: the same metric on the same examples."""
-    metric, _ = metric_of(trial.laid)
-    if len(trial.laid) < len(trial.examples):
+    metric, _ = metric_of(laid)
+    if len(laid) < len(examples):
         say("there are no baselines: they would be measured on the examples that were left out, too")
         return {}
     found: dict[str, dict[str, float]] = {}
-    for name, predictions in guesses(task, trial, train).items():
+    for name, predictions in guesses(task, examples, laid, train).items():
         tally = Tally(metric)
-        tally.update(predictions, references(task, trial))
+        tally.update(predictions, references(task, examples, laid))
         found[name] = {key: value for key, value in tally.value().items() if not math.isnan(value)}
     return found
 
 
-def references(task: str, trial: Trial) -> list[Any]:
+def references(task: str, examples: Examples[Any], laid: Laid) -> list[Any]:
     """What is right, as the metric takes it."""
-    examples, goal = trial.examples, trial.laid.goal
+    goal = laid.goal
     if task == "classification":
         if goal.problem == REGRESSION:
             return [example.score for example in examples]
@@ -148,9 +146,9 @@ def references(task: str, trial: Trial) -> list[Any]:
     return goal.scores.tolist()
 
 
-def guesses(task: str, trial: Trial, train: Examples[Any] | None) -> dict[str, Sequence[Any]]:
+def guesses(task: str, examples: Examples[Any], laid: Laid, train: Examples[Any] | None) -> dict[str, Sequence[Any]]:
     """The predictions of every baseline that can be had."""
-    examples, goal = trial.examples, trial.laid.goal
+    goal = laid.goal
     if task == "span":
         ways: dict[str, Callable[[str, str], Any]] = {"best sentence": best_sentence, "best name": best_name}
         return {name: [way(each.question, each.context).text for each in examples] for name, way in ways.items()}
@@ -171,12 +169,11 @@ def guesses(task: str, trial: Trial, train: Examples[Any] | None) -> dict[str, S
         words = [list(example.tokens) for example in examples]
         learned = tag_per_word((list(each.tokens) for each in train), (list(each.tags) for each in train))
         return {"most frequent tag": learned.predict(words)}
-    return of_classes(trial, train)
+    return of_classes(examples, goal.problem, train)
 
 
-def of_classes(trial: Trial, train: Examples[Any]) -> dict[str, Sequence[Any]]:
+def of_classes(examples: Examples[Any], problem: str, train: Examples[Any]) -> dict[str, Sequence[Any]]:
     """The baselines of classification."""
-    examples, problem = trial.examples, trial.laid.goal.problem
     if problem == REGRESSION:
         return {"mean": mean(each.score for each in train).predict(examples)}
     if problem == MULTI:

@@ -89,21 +89,27 @@ def read_examples(task: str, data: Any, options: Any, labels: tuple[str, ...] | 
 def corpora(options: TrainOptions) -> tuple[Examples[Any], Examples[Any] | None]:
     """The training and held-out examples; what was read and how is said."""
     task = signal_of(options.model or "", options)
-    examples = read_examples(task, options.data, options)
+    examples, valid = sides(task, options)
     for note in examples.notes:
         say(note)
     if task == "classification" and len(examples.labels) < 2 and examples.problem == SINGLE:
         raise InputError(f"{examples.name} has the single label {examples.labels[0]!r}: to learn to tell labels apart give two or more")
     if options.valid is not None:
-        valid = read_examples(task, options.valid, options, examples.labels)
         compare(examples, valid)
         return examples, valid
-    train, valid = split_examples(examples)
     if not len(valid):
         say("there is only one text, so none is held out: the loss below is that of the training examples")
-        return train, None
-    say(f"held out to measure: {len(valid):,} of {len(examples):,} examples")
-    return train, valid
+        return examples, None
+    say(f"held out to measure: {len(valid):,} of {len(examples) + len(valid):,} examples")
+    return examples, valid
+
+
+def sides(task: str, options: Any) -> tuple[Examples[Any], Examples[Any]]:
+    """The training examples and the held-out ones: those of --valid, or a tenth chosen by what they say."""
+    examples = read_examples(task, options.data, options)
+    if options.valid is None:
+        return split_examples(examples)
+    return examples, read_examples(task, options.valid, options, examples.labels)
 
 
 def compare(train: Examples[Any], held: Examples[Any], side: str = "held-out") -> None:
