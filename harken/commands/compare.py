@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from ..base.options import argument, option
 from ..base.report import say
 from .command import command
+from .eval import finite
 
 if TYPE_CHECKING:
     from ..fit.compare import Rung
@@ -69,7 +70,7 @@ def show(rungs: list[Rung], options: CompareOptions) -> None:
 
     if options.json:
         for rung in rungs:
-            print(json.dumps({k: None if v != v else v for k, v in dataclasses.asdict(rung).items()}))
+            print(json.dumps(finite(dataclasses.asdict(rung))))
     else:
         print(table(rungs))
         for line in remarks(rungs):

@@ -43,9 +43,10 @@ class EvalOptions:
 class Evaluation:
     """`loss`: nats per token, the end of each text included · `bits_per_byte`: comparable between tokenizers.
 
-    `intervals`: of each metric what 95 % of samples of these examples give, {"low", "high"} · `baselines`: the same metrics of what takes no
-    effort · `against`: a paired test of each metric with a second model · `main`: the metric that the task is known by · `unit`: of the loss.
-    `metrics`: those of the task; how many examples also occur in the training text, and the loss without them · `ledger`: what was read, cut and unknown."""
+    `metrics`: those of the task; how many examples also occur in the training text, and the loss without them · `ledger`: what was read,
+    cut and unknown · `intervals`: where 95 % of samples of these examples have each metric, {"low", "high"} · `baselines`: the same metrics
+    of what takes no effort · `against`: a paired test of each metric with a second model · `main`: the metric that the task is known by ·
+    `unit`: of the loss."""
 
     task: str
     examples: int

@@ -41,8 +41,8 @@ class Tags:
 @dataclass(frozen=True)
 class Answers:
     """`ends` (m, 2): where an answer's first and last token stand in a sequence; -1 where nothing can be said · `inside` (m, 2): where the
-    context's tokens begin in it and end, the first of them token `shift` (m,) of the context · `none` (m,): where a model points to say that
-    there is no answer, -1: nowhere · `examples`: with the answers in words · `offsets`: text -> characters of its tokens."""
+    context's tokens begin in it and end, the first of them token `shift` (m,) of the context · `none` (m,): where a model points to say
+    that there is no answer, -1: nowhere · `examples`: with the answers in words · `offsets`: text -> characters of its tokens."""
 
     ends: np.ndarray
     inside: np.ndarray

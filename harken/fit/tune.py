@@ -52,17 +52,18 @@ def built_for(task: str | None) -> str | None:
     return "text2text" if task in OF_TEXTS else LIKE.get(task or "", task)
 
 
-def labels_of(config: Config, train: Any, valid: Any) -> tuple[Any, Any]:
-    """Labelled examples with their labels in the order of a checkpoint that knows them. InputError where it knows others."""
+def labels_of(own: Config, task: str, train: Any, valid: Any) -> tuple[Any, Any]:
+    """Labelled examples with their labels in the order of a checkpoint that knows them; `own`: its config, as it is. InputError where it was
+    trained for this task with others."""
     labels = getattr(train, "labels", ())
-    known = tuple((config.id2label or {}).values())
-    if not labels or config.task not in ("classification", "token-classification") or known == (*labels,) or not tells(config):
+    known = tuple((own.id2label or {}).values())
+    if not labels or own.task != task or known == (*labels,) or not tells(own):
         return train, valid
     if set(labels) <= set(known):
         return tuple(side and dataclasses.replace(side, labels=known) for side in (train, valid))  # type: ignore[return-value]
     raise InputError(
-        f"{train.name} has the labels {listed(labels)}, but the model tells {listed(known)} apart: fine-tune the checkpoint it began from, or "
-        "give data with its labels"
+        f"{train.name} has the labels {listed(labels)}, but the model tells {listed(known)} apart: fine-tune the checkpoint it began "
+        "from, or give data with its labels"
     )
 
 
@@ -103,7 +104,7 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
             f"--context {options.context} is more than the {span} tokens that {options.model} reads at once: give at most that"
         )
     material = material_of(config.model_type, shaped)
-    train, valid = labels_of(config, *material.corpora(shaped))
+    train, valid = labels_of(config_of(folder), config.task, *material.corpora(shaped))
     data = material.prepared(shaped, tokenizer, train, valid, options.context or min(span, planning.LONGEST))
     data.facts["context"] = data.train.context
     for name, value in data.head.items():

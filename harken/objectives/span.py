@@ -145,7 +145,7 @@ def answer(source: Laid, numbers: Sequence[int], scores: dict[int, Tensor], cont
     """The likeliest answer in some windows of one context."""
     goal, best, nothing, span = source.goal, 0.0, 1.0, (0, 0)
     for i in numbers:
-        start, end = scores[i].double().softmax(-1).cpu().numpy()
+        start, end = scores[i].detach().double().softmax(-1).cpu().numpy()
         first, stop = (int(x) for x in goal.inside[i])
         if goal.none[i] >= 0:
             nothing = min(nothing, float(start[goal.none[i]] * end[goal.none[i]]))
