@@ -1,7 +1,8 @@
 """A model with rows for more tokens: token vectors, the head's matrix or bias, whatever has one row for every token.
 
 The row of a new token is the mean of the rows of the pieces its text was made of before, so that it begins as the word did; where it had
-none, the mean of all old rows: its logit is then the mean of theirs and takes nothing from them, https://nlp.stanford.edu/~johnhew/vocab-expansion.html
+none, the mean of all old rows: its logit is then the mean of theirs, so it is never far above them, as one drawn by chance may be.
+https://nlp.stanford.edu/~johnhew/vocab-expansion.html
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def grown(model: Model, size: int, pieces: Mapping[int, Sequence[int]] | None = 
     InputError for fewer rows, and for a model whose two sides have a vocabulary each.
     """
     old, pieces = model.config.vocab_size, pieces or {}
-    known = old if known is None else known
+    used = old if known is None else known
     if size < old:
         raise InputError(f"the model has rows for {old:,} tokens: it can be given more, not {size:,}")
     if isinstance(model.config, SourceConfig) and model.config.writes != old:
@@ -43,7 +44,7 @@ def grown(model: Model, size: int, pieces: Mapping[int, Sequence[int]] | None = 
     with torch.no_grad():
         for name, tensor in larger.state_dict().items():
             axis = next((n for n, length in enumerate(tensor.shape) if other[name].shape[n] != length), None)
-            tensor.copy_(before[name] if axis is None else _more(before[name], axis, size, known, pieces))
+            tensor.copy_(before[name] if axis is None else _more(before[name], axis, size, used, pieces))
     larger.generation = model.generation
     if (home := origin.origin(model)) is not None:
         origin.remember(larger, home)

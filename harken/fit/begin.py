@@ -9,12 +9,13 @@ from typing import Any
 from ..base.errors import InputError, did_you_mean
 from ..base.report import say
 from ..families.config import Config
-from ..families.table import build, config_class, family
+from ..families.table import FAMILIES, build, config_class, family
 from ..families.tasks import tasks_of
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import plan as planning
+from . import teacher
 from .best import check_best
 from .count import choose_order, never_predicted
 from .folder import has_bf16
@@ -29,15 +30,15 @@ from .tune import is_checkpoint, tune
 
 def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     """Everything a new run needs. InputError when the request cannot be met."""
-    if is_checkpoint(options.model):
+    teacher.check(options)
+    check(options)
+    if is_checkpoint(options.model) or options.student_layers is not None:
         return tune(options)
     name = options.model or "llama"
-    if options.tokenizer is not None and options.tokenizer not in KINDS:
-        raise InputError(f"--tokenizer {options.tokenizer} is not a kind of tokenizer{did_you_mean(options.tokenizer, KINDS)}")
     family(name)  # a name that is not known is said before anything is read
     material = material_of(name, options)
     train, valid = material.corpora(options)
-    tokenizer = material.make_tokenizer(options, train)
+    tokenizer = material.make_tokenizer(options, train) if options.teacher is None else teacher.words_of(options.teacher)
     data = material.prepared(options, tokenizer, train, valid)
     check_best(options.best, data.train)
     rows, targets = len(data.train.rows()), data.train.targets
@@ -61,10 +62,22 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
         say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")
         return model, tokenizer, data, plan
     Layers(model.neural if isinstance(model, Mixture) else model, plan)  # a layer that is not there is said now
+    data.signal = teacher.distillation(options, model, tokenizer, data.train.context)
     parameters = sum(p.numel() for p in model.parameters())
     for line in planning.describe(plan, size, data.train.context, parameters, targets, rows):
         say(line)
     return model, tokenizer, data, plan
+
+
+def check(options: TrainOptions) -> None:
+    """InputError for options that a counting model has no use for, and for a kind of tokenizer that is not known."""
+    name = options.model or "llama"
+    for asked in ("freeze", "layer_decay", "unfreeze_every", "teacher"):
+        if name in FAMILIES and family(name).LEARNS == "counts" and getattr(options, asked) is not None:
+            raise InputError(f"--{asked.replace('_', '-')} is for models that learn by gradients, and {name} counts; leave it out")
+    new = not is_checkpoint(options.model) and options.student_layers is None
+    if new and options.tokenizer is not None and options.tokenizer not in KINDS:
+        raise InputError(f"--tokenizer {options.tokenizer} is not a kind of tokenizer{did_you_mean(options.tokenizer, KINDS)}")
 
 
 def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Tokenizer, data: Prepared) -> Config:

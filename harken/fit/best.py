@@ -6,14 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..base.errors import InputError, did_you_mean
-from ..data.batches import Source
+from ..data.batches import Source, in_order
 from ..data.corrupted import Masked, MaskedPairs
 from ..data.laid import Alike, Laid
 from ..measure.judge import Judged, judge, names_of
-from ..measure.loss import Measured, evenly, measure
+from ..measure.loss import Measured, measure
 from ..nn.models import Model
 from ..objectives import masked
 from .plan import Plan
@@ -73,7 +74,9 @@ def together(source: Source) -> bool:
 
 def filled(model: Model, source: Masked | MaskedPairs, pad: int, most_tokens: int | None = None) -> float:
     """The share of the hidden tokens that are the model's first choice."""
+    batches = in_order(source, 32)
+    keep = len(batches) if most_tokens is None else max(1, min(len(batches), round(len(batches) * most_tokens / source.targets)))
     model.eval()
     with torch.no_grad():
-        found = [masked.hits(model, source, rows, pad) for rows in evenly(model, source, most_tokens=most_tokens)]
+        found = [masked.hits(model, source, batches[int(i)], pad) for i in np.linspace(0, len(batches) - 1, keep)]
     return sum(each.right for each in found) / max(1, sum(each.hidden for each in found))

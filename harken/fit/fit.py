@@ -21,7 +21,7 @@ from ..data.corrupted import named
 from ..data.laid import Laid
 from ..data.laid import named as of_examples
 from ..nn.models import Model
-from ..objectives.objective import objective_of
+from ..objectives.objective import Objective, objective_of
 from .average import Average
 from .bar import Bar
 from .best import better_of, measured, numbers, together
@@ -53,16 +53,15 @@ def fit(
     pad: int,
     keep: Callable[[Progress], None],
     clock: Clock,
+    objective: Objective | None = None,
 ) -> Progress:
-    """Train `model` in place by `plan`, from the run's saved state where it has one.
+    """Train `model` in place by `plan`, from the run's saved state where it has one; `objective`: if not that of the rows.
 
     `keep(progress)` is called after every measurement that is the best so far, with the weights that were measured in the model.
     Interrupted when a signal asked to stop (the state is saved), RunError when the loss is no longer a number (the last good state
     is kept).
     """
-    layers = Layers(model, plan)
-    optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay, layers.scales)
-    whole = Whole(model, optimizer, Batches(train, plan.batch_size, plan.seed), Average(model, plan.average))
+    whole = Whole.of(model, train, plan, objective)
     torch.manual_seed(plan.seed)
     progress = load_state(run.state, *whole.parts) if run.state.is_file() else Progress()
     run.cut(progress.lines)
@@ -86,13 +85,10 @@ def fit(
                 over = pace.over(progress) or stale(plan, progress)
             if over and progress.evaluated == progress.step:
                 break
-            layers.thaw(progress.step)
+            whole.layers.thaw(progress.step)
             learning_rate, threads, began = pace.learning_rate(progress), pace.threads(progress), time.monotonic()
-            nats, tokens, norm = learn(model, whole.optimizer, train, whole.batches.next(), plan, pad, learning_rate, progress.step)
-            progress.step += 1
-            progress.tokens += tokens
-            progress.nats += nats
-            progress.since += tokens
+            nats, tokens, norm = learn(whole, train, whole.batches.next(), plan, pad, learning_rate, progress.step)
+            progress.stepped(nats, tokens)
             whole.average.update(progress.step)
             if progress.step % plan.log_every == 0 or pace.over(progress):
                 log(run, progress, norm, learning_rate, saver.elapsed(), threads)
@@ -115,6 +111,16 @@ class Whole:
     optimizer: Optimizer
     batches: Batches
     average: Average
+    layers: Layers
+    objective: Objective
+
+    @classmethod
+    def of(cls, model: Model, train: Source, plan: Plan, objective: Objective | None) -> Whole:
+        """As a run begins."""
+        layers = Layers(model, plan)
+        optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay, layers.scales)
+        batches, average = Batches(train, plan.batch_size, plan.seed), Average(model, plan.average)
+        return cls(model, optimizer, batches, average, layers, objective or objective_of(train))
 
     @property
     def parts(self) -> tuple[Model, Optimizer, Batches, Average]:
@@ -136,17 +142,16 @@ def stale(plan: Plan, progress: Progress) -> bool:
     return plan.patience is not None and progress.stale >= plan.patience
 
 
-def learn(
-    model: Model, optimizer: Optimizer, train: Source, rows: np.ndarray, plan: Plan, pad: int, learning_rate: float, step: int
-) -> tuple[float, int, float]:
+def learn(whole: Whole, train: Source, rows: np.ndarray, plan: Plan, pad: int, learning_rate: float, step: int) -> tuple[float, int, float]:
     """One optimizer step on rows (B, 2 or more); returns (summed nats, tokens, gradient norm).
 
     The gradient is divided by the tokens of the whole step, known once all parts are read, so it does not depend on how the rows are split.
     """
-    device, tokens, nats = model.device.type, 0, 0.0
+    model, tokens, nats = whole.model, 0, 0.0
+    device = model.device.type
     for part in [rows] if together(train) else runs(rows, plan.accumulate, PACKED) if plan.pack else parts(rows, plan.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=plan.dtype == "bfloat16"):
-            loss = objective_of(train).batch_loss(model, train, part, pad, pack=plan.pack)
+            loss = whole.objective.batch_loss(model, train, part, pad, pack=plan.pack)
         loss.total.backward()
         tokens, nats = tokens + loss.tokens, nats + loss.total.item()
     if not tokens:
@@ -157,7 +162,7 @@ def learn(
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip).item()
     if not (math.isfinite(nats) and math.isfinite(norm)):
         raise RunError(f"the loss is not a number any more at step {step + 1:,}; the last good state is kept: try a lower --learning-rate")
-    optimizer.step(learning_rate)
+    whole.optimizer.step(learning_rate)
     return nats, tokens, norm
 
 

@@ -44,6 +44,7 @@ class Prepared:
     prompts: tuple[str, ...] = ("",)  # to write samples from; none where texts are mended or judged
     head: dict[str, Any] = field(default_factory=dict)  # what the data asks of the model's config, under its names: labels, task
     began_from: dict[str, Any] | None = None  # the checkpoint that is fine-tuned
+    signal: Any = None  # what is learned by, if not by what the rows are made for: a teacher's
 
     def suit(self, model: Model) -> None:
         """Cut the texts as far as the model reads at once, and put in front of every target what its targets start with."""

@@ -41,8 +41,9 @@ from .plan import Plan
 from .prepare import Prepared
 from .seen import remember
 from .state import Progress
+from .teacher import distillation
 from .threads import on_threads
-from .tune import anchored, as_new, is_checkpoint
+from .tune import anchored, as_new
 from .vectors import TrainedVectors, learn_vectors
 
 
@@ -125,9 +126,10 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     model, tokenizer = load(folder.path)
     if family(model.config.model_type).LEARNS == "neighbours":
         raise InputError(f"{folder.path} holds word vectors, which are counted at once: to count anew give the text and --overwrite")
-    shaped = as_new(options, model.config) if is_checkpoint(options.model) else options
+    shaped = as_new(options, model.config) if "began_from" in folder.record else options
     data = material_of(model.config.model_type, shaped).prepare(shaped, tokenizer, folder.record["data"].get("context", model.span))
     data.suit(model)
+    data.signal = distillation(options, model, tokenizer, data.train.context)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
         raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
     say(f"resuming {folder.path}")
@@ -162,7 +164,7 @@ def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder
     pad, keep = tokenizer.pad_id or 0, keeper(model, tokenizer, folder, data)
     learns = family(model.config.model_type).LEARNS
     if learns == "gradients":
-        return fit(model, data.train, data.valid, plan, folder, pad=pad, keep=keep, clock=clock)
+        return fit(model, data.train, data.valid, plan, folder, pad=pad, keep=keep, clock=clock, objective=data.signal)
     began = time.monotonic()
     if learns == "counts":
         say(f"counted {count(model, data.train):,} n-grams")

@@ -35,13 +35,19 @@ class Progress:
     due: float = 0.0  # the step, or the second, when it is to be measured next
     stale: int = 0  # measurements since the best one
     guess: float | None = None  # of the final loss
-    best: float | None = None  # the loss of the best model
-    judged: float | None = None  # what the best model is known by, where that is not the loss
+    best: float | None = None
     best_step: int = 0
     valid: float | None = None
     nats: float = 0.0  # summed since the last line
     since: int = 0  # tokens since the last line
     samples: list[str] = dataclasses.field(default_factory=list)
+
+    def stepped(self, nats: float, tokens: int) -> None:
+        """One step more is done."""
+        self.step += 1
+        self.tokens += tokens
+        self.nats += nats
+        self.since += tokens
 
 
 def save_state(path: Path, progress: Progress, model: Model, optimizer: Optimizer, batches: Batches, average: Average) -> None:

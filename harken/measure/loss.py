@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..data.batches import Order, Source, in_order
+from ..data.batches import Source, in_order
 from ..nn.models import Model
 from ..objectives.objective import objective_of
 
@@ -42,23 +42,17 @@ def measure(model: Model, source: Source, *, pad: int, batch_size: int = 32, mos
     """Sum the loss of every row, or of evenly spread batches that hold about `most_tokens` targets."""
     was_training = model.training
     model.eval()
-    objective = objective_of(source)
+    longest, objective = min(source.context, source.longest), objective_of(source)
+    batches = in_order(source, max(1, min(batch_size, _LOGITS // (model.config.vocab_size * longest))))
+    if most_tokens is not None and source.targets > most_tokens:
+        keep = max(1, round(len(batches) * most_tokens / source.targets))
+        batches = [batches[int(i)] for i in np.linspace(0, len(batches) - 1, keep)]
     nats, tokens = 0.0, 0
     with torch.no_grad():
-        for rows in evenly(model, source, batch_size=batch_size, most_tokens=most_tokens):
+        for rows in batches:
             found, count = objective.nats(model, source, rows, pad)
             nats += found
             tokens += count
     if was_training:
         model.train()
     return Measured(nats, tokens)
-
-
-def evenly(model: Model, source: Source, *, batch_size: int = 32, most_tokens: int | None = None) -> Order | list[np.ndarray]:
-    """The rows of a source in batches that a measurement can hold; all, or evenly spread ones with about `most_tokens` targets."""
-    longest = min(source.context, source.longest)
-    batches = in_order(source, max(1, min(batch_size, _LOGITS // (model.config.vocab_size * longest))))
-    if most_tokens is None or source.targets <= most_tokens:
-        return batches
-    keep = max(1, round(len(batches) * most_tokens / source.targets))
-    return [batches[int(i)] for i in np.linspace(0, len(batches) - 1, keep)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import tokenizers
 
@@ -25,16 +26,20 @@ def with_words(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
     for word in words:
         if not word or word != word.strip() or len(word.split()) != 1:
             raise InputError(f"{word!r} is not one word: give each without blanks")
-        if inner.token_to_id(word) is not None or len(tokenizer.encode(word, special=False)) == 1:
+        ids = tokenizer.encode(word, special=False)
+        if inner.token_to_id(word) is not None or (len(ids) == 1 and ids[0] != tokenizer.unk_id):
             raise InputError(f"{word!r} is a token of this tokenizer already: leave it out")
         inner.add_tokens([tokenizers.AddedToken(word, single_word=True)])
     limits, tokenizer_with = tokenizer._limits, Tokenizer(inner, tokenizer.names, tokenizer.extra)
     tokenizer_with._limits = limits
-    for word in words:
+    for n, word in enumerate(words):
+        if tokenizer.vocab_size + n not in tokenizer_with.encode(f"a {word}", special=False):
+            raise InputError(f"this tokenizer marks words in a way that leaves no place for {word!r}: train one anew to have such words")
         for frame in _AROUND:
             text = frame.replace("{}", word)
-            plain = tokenizer.decode(tokenizer.encode(text, special=False))
-            if tokenizer_with.decode(tokenizer_with.encode(text, special=False)) != plain:
+            known = tokenizer.unknown_characters(text) == 0
+            plain = tokenizer.decode(tokenizer.encode(text, special=False)) if known else ""
+            if known and tokenizer_with.decode(tokenizer_with.encode(text, special=False)) != plain:
                 raise InputError(f"{word!r} would not come back from its token as it was in {text!r}: leave it out")
     return tokenizer_with
 
@@ -62,5 +67,6 @@ def added(old: Tokenizer, new: Tokenizer) -> dict[int, list[int]]:
 
 def _parts(tokenizer: Tokenizer) -> list[object]:
     """What decides how a text is cut, beside its tokens: normalizer, pre-tokenizer, and of the model all but its vocabulary."""
-    state = json.loads(tokenizer.inner.to_str())
+    inner: Any = tokenizer.inner
+    state = json.loads(inner.to_str())
     return [state.get("normalizer"), state.get("pre_tokenizer"), state["model"].get("type"), state["model"].get("merges")]

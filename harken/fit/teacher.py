@@ -1,0 +1,89 @@
+"""A teacher to learn from, and a student that begins as some of its layers.   DistilBERT, https://arxiv.org/abs/1910.01108"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import torch
+
+from ..base.errors import InputError
+from ..base.report import count, say
+from ..checkpoint import origin
+from ..checkpoint.files import existing
+from ..checkpoint.fill import undrawn
+from ..checkpoint.hub import located
+from ..checkpoint.load import load
+from ..nn.models import Model
+from ..objectives.distillation import Distillation, spread
+from ..text.extend import added
+from ..text.tokenizer import Tokenizer
+from .options import TrainOptions
+
+TASKS = ("language-modeling", "masked-language-modeling")
+DEPTH = ("num_hidden_layers", "n_layer", "n_layers")
+"""What families call the number of their blocks."""
+
+
+def check(options: TrainOptions) -> None:
+    """InputError when the options are for a run with a teacher, and there is none, or they contradict each other."""
+    if options.teacher is None:
+        for name in ("student_layers", "temperature"):
+            if getattr(options, name) != getattr(TrainOptions(data="-"), name):
+                raise InputError(f"--{name.replace('_', '-')} is for learning from a teacher: name one with --teacher, or leave it out")
+    elif options.student_layers is not None and options.model is not None:
+        raise InputError("--student-layers makes the student of the teacher's own layers: leave --model out")
+    elif options.task not in (None, *TASKS):
+        raise InputError(f"--teacher is for --task {' and '.join(TASKS)}, not for {options.task}")
+
+
+def distillation(options: TrainOptions, student: Model, tokenizer: Tokenizer, context: int) -> Distillation | None:
+    """The signal of the teacher, if there is one. InputError when student and teacher do not fit."""
+    if (name := options.teacher) is None:
+        return None
+    teacher, words = load(name)
+    if teacher.config.task != student.config.task or student.config.task not in TASKS:
+        raise InputError(
+            f"--teacher {name} was built for {teacher.config.task}, the student for {student.config.task}: both must be for the "
+            f"same, {' or '.join(TASKS)}"
+        )
+    try:
+        if added(words, tokenizer):
+            raise InputError("the student's has more tokens")
+    except InputError as error:
+        raise InputError(
+            f"--teacher {name} reads with another tokenizer, so its probabilities are those of other tokens: {error}"
+        ) from None
+    if teacher.span < context:
+        raise InputError(f"--teacher {name} reads {teacher.span} tokens at once, the rows have {context}: give --context {teacher.span}")
+    say(f"teacher: {name}, {count(sum(p.numel() for p in teacher.parameters()))} parameters, at temperature {options.temperature:g}")
+    return Distillation(teacher, options.temperature)
+
+
+def shallow(model: Model, layers: int) -> Model:
+    """A model of so many of another one's blocks, evenly spread, and all else of it. InputError when it has no more than that."""
+    config = model.config
+    name = next((each for each in DEPTH if hasattr(config, each)), None)
+    if name is None or config.reads == "source" or getattr(config, "num_hidden_groups", None) is not None:
+        raise InputError(f"--student-layers: a {config.model_type} model cannot be made of fewer of its blocks; name a --model instead")
+    depth = getattr(config, name)
+    if layers >= depth:
+        raise InputError(f"--student-layers {layers} is not fewer than the {depth} of the teacher")
+    picks = spread(range(depth), layers)
+    extra = {k: [v[i] for i in picks] if isinstance(v, list) and len(v) == depth else v for k, v in config.extra.items()}
+    changes: Any = {name: layers, "extra": extra}
+    student, weights = undrawn(dataclasses.replace(config, **changes)), model.state_dict()
+    with torch.no_grad():
+        for theirs, tensor in student.state_dict().items():
+            tensor.copy_(weights[re.sub(r"\bblocks\.(\d+)\.", lambda found: f"blocks.{picks[int(found[1])]}.", theirs)])
+    student.generation = model.generation
+    if (home := origin.origin(model)) is not None:
+        origin.remember(student, home)
+    say(f"the student begins as the teacher's blocks {', '.join(map(str, picks))}")
+    return student
+
+
+def words_of(teacher: str) -> Tokenizer:
+    """The tokenizer a student shares with its teacher."""
+    return Tokenizer.load(existing(located(teacher)))
