@@ -13,7 +13,8 @@ from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.options import argument, option
 from .command import command
-from .judged import lines, of_labelled
+from .judged import lines, numbers, of_labelled
+from .written import of_answers
 
 if TYPE_CHECKING:
     from ..data.texts import Texts
@@ -31,6 +32,7 @@ class EvalOptions:
     overflow: Literal["truncate", "drop"] | None = option(None, "pairs longer than the context: cut off, or leave out (default: an error)")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
     columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
+    metrics: str | None = option(None, "of pairs: write every answer and measure it by these, with commas: bleu, chrf, rouge, exact")
     against: str | None = option(None, "of labelled examples: a second model, for a paired test on the same ones")
     mend: bool = option(
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
@@ -86,19 +88,20 @@ def evaluate(options: EvalOptions) -> Evaluation:
 
 def of_pairs(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evaluation:
     """How well a model predicts each target from its source."""
-    from ..data.columns import Columns
-    from ..data.pairs import fitted_pairs, read_pairs
+    from ..data.pairs import fitted_pairs
+    from ..fit.pairs import read_any
     from ..measure.loss import measure
     from ..objectives.seq2seq import tokenised_pairs
 
-    pairs = read_pairs(options.data, Columns.parse(options.columns), target=options.target)
+    pairs = read_any(options.data, options, options.target)
     ledger = pairs.source.ledger
     whole = tokenised_pairs(pairs, tokenizer, ledger).after(model.config.decoder_start_token_id)
     spans = fitted_pairs(whole, model.span, ledger, options.data, overflow=options.overflow, stage="tokens")
     found = measure(model, spans, pad=tokenizer.pad_id or 0)
     lost = ledger.get("tokens", "pairs truncated") + ledger.get("tokens", "pairs dropped")
     bits = math.nan if lost else found.bits_per_byte(pairs.bytes())  # where something is left out, the bytes are not those of the targets
-    return Evaluation(model.config.task, len(pairs), found.tokens, found.loss, found.perplexity, bits, {}, ledger.to_json())
+    facts: dict[str, Any] = {} if options.metrics is None else of_answers(options.metrics, pairs, model, tokenizer)
+    return Evaluation(model.config.task, len(pairs), found.tokens, found.loss, found.perplexity, bits, ledger=ledger.to_json(), **facts)
 
 
 def of_corrupted(options: EvalOptions, model: Model, tokenizer: Tokenizer, task: str, learned_by: dict[str, Any]) -> Evaluation:
@@ -201,6 +204,8 @@ def show(found: Evaluation, options: EvalOptions) -> None:
     if math.isfinite(found.bits_per_byte):
         print(f"bits per byte  {found.bits_per_byte:.4f}")
     print(f"measured on    {found.tokens:,} tokens of {found.examples:,} texts")
+    for line in numbers(found):
+        print(line)
     for name, value in found.metrics.items():
         if name.endswith("accuracy") and value is not None:
             print(f"{name.removesuffix('_accuracy').replace('_', ' '):<14} {value:.4f} right")

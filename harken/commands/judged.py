@@ -53,16 +53,7 @@ def difference(found: Any) -> dict[str, float]:
 
 def lines(found: Any, other: str | None) -> list[str]:
     """What a person reads."""
-    made = [f"loss           {found.loss:.4f} {found.unit}"]
-    for name, value in found.metrics.items():
-        if name == "seen_in_training" or value is None:
-            continue
-        span = found.intervals.get(name)
-        inside = f"  ({span['low']:.4f} to {span['high']:.4f})" if span else ""
-        beside = ", ".join(f"{which} {numbers[name]:.4f}" for which, numbers in found.baselines.items() if name in numbers)
-        made.append(f"{name:<14} {value:.4f}{inside}" + (f"  · {beside}" if beside else ""))
-    if found.intervals:
-        made.append("in brackets    95 % of what other examples of the same kind would give (bootstrap)")
+    made = [f"loss           {found.loss:.4f} {found.unit}", *numbers(found)]
     made.append(f"measured on    {found.examples:,} examples of {found.tokens:,} tokens")
     if known := found.metrics.get("seen_in_training"):
         made.append(f"not new        {known:,} of the {found.examples:,} texts also occur in the training data")
@@ -70,4 +61,19 @@ def lines(found: Any, other: str | None) -> list[str]:
         if not math.isnan(each["difference"]):
             span = f"{each['low']:+.4f} to {each['high']:+.4f}, p = {each['p']:.3f}"
             made.append(f"against        {name} {each['difference']:+.4f} ({span}) over {other}'s {each['other']:.4f}")
+    return made
+
+
+def numbers(found: Any) -> list[str]:
+    """A line for each metric that has an interval, beside what the baselines have."""
+    made = []
+    for name, value in found.metrics.items():
+        span = found.intervals.get(name)
+        if span is None or value is None:
+            continue
+        inside = f"  ({span['low']:.4f} to {span['high']:.4f})"
+        beside = ", ".join(f"{which} {others[name]:.4f}" for which, others in found.baselines.items() if name in others)
+        made.append(f"{name:<14} {value:.4f}{inside}" + (f"  · {beside}" if beside else ""))
+    if found.intervals:
+        made.append("in brackets    95 % of what other examples of the same kind would give (bootstrap)")
     return made
