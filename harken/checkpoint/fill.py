@@ -64,12 +64,17 @@ class Filled:
     stored: dict[str, torch.dtype]
 
 
-def filled(config: Config, tensors: Tensors, where: str, *, fresh: bool, dtype: str, device: torch.device) -> Filled:
-    """A model with the weights of a file. `fresh`: whether a head that the file lacks is made new; else it is an error.
+def filled(config: Config, tensors: Tensors, where: str, *, fresh: bool, dtype: str, device: torch.device, renew: bool = False) -> Filled:
+    """A model with the weights of a file. `fresh`: whether a head that the file lacks is made new; else it is an error · `renew`: whether
+    the last layer of the head is, whatever the file holds.
 
     InputError names the first tensor that is missing, left over or does not fit.
     """
     model, spots, found = _matched(config, tensors, where)
+    if renew:
+        for name in [name for name, theirs in found.known.items() if spots[theirs].name.startswith("head.out.")]:
+            found.absent.append(found.known.pop(name))
+            found.unused.append(name)
     untied = _differs(config, tensors, found)
     if untied:
         apart = _apart(config, untied, tensors, where, (spots, found))

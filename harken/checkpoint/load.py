@@ -162,13 +162,14 @@ def read_weights(model: Model, path: Path) -> None:
             names.put(model, spots[found.known[name]], tensor)
 
 
-def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: torch.device = CPU) -> Filled:
-    """A folder's weights in a model of this config; what they have too little or too much of is said."""
+def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: torch.device = CPU, renew: bool = False) -> Filled:
+    """A folder's weights in a model of this config; what they have too little or too much of is said. `renew`: the last layer of the head
+    is made new, as what the file has there tells something else apart."""
     files = weight_files(folder)
     where = str(files[0] if len(files) == 1 else folder)
     asked: Any = read_json(folder / "config.json").get("architectures")
     made_for = isinstance(asked, list) and config.architecture in asked
-    found = filled(config, Tensors(files), where, fresh=not made_for, dtype=dtype, device=device)
+    found = filled(config, Tensors(files), where, fresh=renew or not made_for, dtype=dtype, device=device, renew=renew)
     if found.new:
         say(f"{where}: these were made new: {', '.join(found.new)}; they know nothing until they are trained")
     if found.untied:

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Literal
 from ..base.options import argument, option
 from ..base.report import say
 from .command import command
+from .eval import finite
 
 if TYPE_CHECKING:
     from ..fit.compare import Rung
+
+
+USUAL = "unigram,ngram,bigram,mlp,lstm,llama,mixture"
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,23 @@ class CompareOptions:
     """Train several models on one text, each for the same time, and put them side by side."""
 
     data: str = argument("text or .jsonl file")
-    models: str = option("unigram,ngram,bigram,mlp,lstm,llama,mixture", "which, with commas: any family, and uniform and unigram")
+    models: str | None = option(
+        None,
+        "which, with commas: any family, and uniform and unigram (default: unigram,ngram,bigram,mlp,lstm,llama,mixture; of labelled "
+        "examples rnn,lstm,bert)",
+    )
     minutes: float = option(1.0, "time for each model that learns step by step", above=0)
     out: str | None = option(
         None, "folder of the runs (default: runs/DATA-compare); what is finished there is not trained again", short="-o"
     )
+    task: str | None = option(
+        None, "of labelled examples: classification, token-classification, span, ranking or similarity (default: to continue texts)"
+    )
+    test: str | None = option(None, "of labelled examples: file that the models are told by (default: what is held out)")
+    overflow: Literal["truncate", "drop"] | None = option(
+        None, "examples longer than the context: cut off, or leave out (default: an error)"
+    )
+    dropout: float | None = option(None, "share of values dropped while training (default: 0.1 on many passes, else 0)", min=0, max=0.9)
     valid: str | None = option(None, "file to measure on (default: a tenth of the data, chosen by content)")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: detected)")
     columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
@@ -40,8 +56,9 @@ def compare(options: CompareOptions) -> list[Rung]:
     from ..fit.options import TrainOptions
 
     folder = Path(options.out) if options.out else Path("runs") / f"{Path(options.data).stem}-compare"
-    shared = {name: getattr(options, name) for name in ("data", "minutes", "valid", "examples", "columns", "seed")}
-    rungs = run([name.strip() for name in options.models.split(",")], TrainOptions(**shared), folder)
+    same = ("data", "minutes", "valid", "test", "task", "overflow", "dropout", "examples", "columns", "seed")
+    models = options.models or ("rnn,lstm,bert" if options.task else USUAL)
+    rungs = run([name.strip() for name in models.split(",")], TrainOptions(**{name: getattr(options, name) for name in same}), folder)
     say(f"picture: {folder / 'compare.svg'}")
     return rungs
 
@@ -53,7 +70,7 @@ def show(rungs: list[Rung], options: CompareOptions) -> None:
 
     if options.json:
         for rung in rungs:
-            print(json.dumps(dataclasses.asdict(rung)))
+            print(json.dumps(finite(dataclasses.asdict(rung))))
     else:
         print(table(rungs))
         for line in remarks(rungs):

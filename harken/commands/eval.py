@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.options import argument, option
 from .command import command
+from .judged import lines, numbers, of_labelled
+from .written import of_answers
 
 if TYPE_CHECKING:
     from ..data.texts import Texts
@@ -29,6 +32,12 @@ class EvalOptions:
     overflow: Literal["truncate", "drop"] | None = option(None, "pairs longer than the context: cut off, or leave out (default: an error)")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
     columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
+    metrics: str | None = option(None, "of pairs: write every answer and measure it by these, with commas: bleu, chrf, rouge, exact")
+    against: str | None = option(None, "of labelled examples: a second model, for a paired test on the same ones")
+    mend: bool = option(
+        False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
+    )
+    skip_bad_rows: bool = option(False, "of labelled examples: leave wrong rows out and count them (default: an error that lists them)")
     json: bool = option(False, "print one JSON object")
 
 
@@ -36,7 +45,10 @@ class EvalOptions:
 class Evaluation:
     """`loss`: nats per token, the end of each text included · `bits_per_byte`: comparable between tokenizers.
 
-    `metrics`: how many examples also occur in the training text, and the loss without them · `ledger`: what was read, cut and unknown."""
+    `metrics`: those of the task; how many examples also occur in the training text, and the loss without them · `ledger`: what was read,
+    cut and unknown · `intervals`: where 95 % of samples of these examples have each metric, {"low", "high"} · `baselines`: the same metrics
+    of what takes no effort · `against`: a paired test of each metric with a second model · `main`: the metric that the task is known by ·
+    `unit`: of the loss."""
 
     task: str
     examples: int
@@ -46,17 +58,27 @@ class Evaluation:
     bits_per_byte: float
     metrics: dict[str, float | None] = field(default_factory=dict)
     ledger: dict[str, dict[str, int]] = field(default_factory=dict)
+    intervals: dict[str, dict[str, float]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    against: dict[str, dict[str, float]] | None = None
+    main: str | None = None
+    unit: str = "nats per token"
 
 
 @command("eval", EvalOptions)
 def evaluate(options: EvalOptions) -> Evaluation:
     """Loss, perplexity and bits per byte of `data` under `model`; a text longer than the context is read in windows, whole."""
     from ..checkpoint.load import opened
+    from ..fit.judged import task_of
 
     model, tokenizer = opened(options.model)
     model.pack()
     learned_by = recorded(options.model)
     task = learned_by.get("task") or model.config.task
+    if (judged := task_of(model, task)) is not None:
+        return Evaluation(**of_labelled(options, judged, model, tokenizer))
+    if options.against is not None:
+        raise InputError(f"--against is for labelled examples; this model was built for {model.config.task}")
     if task in ("masked-language-modeling", "pretraining", "span-corruption", "denoising"):
         return of_corrupted(options, model, tokenizer, task, learned_by)
     if model.reads == "source":
@@ -66,19 +88,20 @@ def evaluate(options: EvalOptions) -> Evaluation:
 
 def of_pairs(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evaluation:
     """How well a model predicts each target from its source."""
-    from ..data.columns import Columns
-    from ..data.pairs import fitted_pairs, read_pairs
+    from ..data.pairs import fitted_pairs
+    from ..fit.pairs import read_any
     from ..measure.loss import measure
     from ..objectives.seq2seq import tokenised_pairs
 
-    pairs = read_pairs(options.data, Columns.parse(options.columns), target=options.target)
+    pairs = read_any(options.data, options, options.target)
     ledger = pairs.source.ledger
     whole = tokenised_pairs(pairs, tokenizer, ledger).after(model.config.decoder_start_token_id)
     spans = fitted_pairs(whole, model.span, ledger, options.data, overflow=options.overflow, stage="tokens")
     found = measure(model, spans, pad=tokenizer.pad_id or 0)
     lost = ledger.get("tokens", "pairs truncated") + ledger.get("tokens", "pairs dropped")
     bits = math.nan if lost else found.bits_per_byte(pairs.bytes())  # where something is left out, the bytes are not those of the targets
-    return Evaluation(model.config.task, len(pairs), found.tokens, found.loss, found.perplexity, bits, {}, ledger.to_json())
+    facts: dict[str, Any] = {} if options.metrics is None else of_answers(options.metrics, pairs, model, tokenizer)
+    return Evaluation(model.config.task, len(pairs), found.tokens, found.loss, found.perplexity, bits, ledger=ledger.to_json(), **facts)
 
 
 def of_corrupted(options: EvalOptions, model: Model, tokenizer: Tokenizer, task: str, learned_by: dict[str, Any]) -> Evaluation:
@@ -160,17 +183,29 @@ def without(found: Evaluation) -> str:
     return f"; loss without them {loss:.4f}" if loss is not None else ": nothing here is new to the model"
 
 
+def finite(value: Any) -> Any:
+    """The same with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 @evaluate.show
 def show(found: Evaluation, options: EvalOptions) -> None:
     """One JSON object, or a line a fact."""
     if options.json:
         facts = dataclasses.asdict(found)
-        print(json.dumps({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}))
+        print(json.dumps(finite(facts)))
+        return
+    if found.main is not None:
+        print("\n".join(lines(found, options.against)))
         return
     print(f"loss           {found.loss:.4f} nats per token (perplexity {found.perplexity:.2f})")
     if math.isfinite(found.bits_per_byte):
         print(f"bits per byte  {found.bits_per_byte:.4f}")
     print(f"measured on    {found.tokens:,} tokens of {found.examples:,} texts")
+    for line in numbers(found):
+        print(line)
     for name, value in found.metrics.items():
         if name.endswith("accuracy") and value is not None:
             print(f"{name.removesuffix('_accuracy').replace('_', ' '):<14} {value:.4f} right")

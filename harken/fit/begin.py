@@ -16,6 +16,7 @@ from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import plan as planning
 from . import teacher
+from .best import check_best
 from .count import choose_order, never_predicted
 from .folder import has_bf16
 from .layers import Layers
@@ -41,6 +42,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
         material.make_tokenizer(options, train) if options.teacher is None else teacher.words_of(options.teacher, signal_of(name, options))
     )
     data = material.prepared(options, tokenizer, train, valid)
+    check_best(options.best, data.train)
     rows, targets = len(data.train.rows()), data.train.targets
     plan = planning.choose_plan(options, targets=targets, rows=rows)
     size = planning.choose_size(options, plan, targets=targets, rows=rows)
@@ -94,6 +96,8 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
         config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout or 0.0)
         task = signal_of(name, options)
         config.task = task if task in tasks_of(config) else config.task  # one model writes targets, however its sources come about
+        for asked, value in data.head.items():
+            setattr(config, asked, value)
     if learns == "counts":
         config.smoothing, config.skip = options.smoothing, never_predicted(tokenizer)
         config.order = choose_order(data.train, config=config) if options.order is None else options.order

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
 from ..base.report import say
-from ..checkpoint.load import WEIGHTS
+from ..checkpoint.load import WEIGHTS, config_of, tokenizer_of
+from ..data.ledger import Ledger
 from ..draw.chart import line_chart
 from ..families.table import family
+from ..objectives.objective import LABELLED
 from .folder import METRICS, RECORD
+from .judged import baselines
+from .labelled import read_examples, sides
 from .options import RUN_ONLY, TrainOptions
 from .run import Trained, run
 
 COUNTED = {"uniform": 0, "unigram": 1}
 """Rungs that are n-gram models of a fixed order."""
 PICTURE = "compare.svg"
+SHOWN = 4
+"""Metrics in the table, of those there are."""
+ENOUGH = 1 << 20
+"""Tokens of a text that no model needs to read."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One model's row. `loss`: held-out nats per token · `seconds`: of training · `memory`: bytes its tensors take."""
+    """One model's row. `loss`: held-out nats per token (of labelled examples, per example) · `seconds`: of training · `memory`: bytes its
+    tensors take · `metrics`: of labelled examples, on the test side where there is one; what takes no effort has nothing else."""
 
     model: str
     loss: float
@@ -35,6 +45,7 @@ class Rung:
     tokens_per_second: float
     memory: int
     run: str
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def compare(models: Sequence[str], options: TrainOptions, folder: Path, *, each: Callable[[Rung], None] = lambda rung: None) -> list[Rung]:
@@ -52,7 +63,24 @@ def compare(models: Sequence[str], options: TrainOptions, folder: Path, *, each:
         rungs.append(rung(name, finished(folder / name, wanted)))
         each(rungs[-1])
     draw(rungs, folder / PICTURE)
+    if options.task in LABELLED:
+        for one in effortless(options, folder / models[-1]):
+            rungs.append(one)
+            each(one)
     return rungs
+
+
+def effortless(options: TrainOptions, run: Path) -> list[Rung]:
+    """The baselines of a task of labelled examples, on the side that the models are told by; `run`: of one of them."""
+    task = str(options.task)
+    examples, held = sides(task, options)
+    if options.test is not None:
+        held = read_examples(task, options.test, options, examples.labels)
+    words = tokenizer_of(run, config_of(run))
+    problem = options.ranking_loss if task == "ranking" else examples.problem
+    laid = LABELLED[task].lay(held, words, examples.labels, problem, ENOUGH, Ledger())
+    found = baselines(task, held, laid, examples)
+    return [Rung(name, math.nan, None, 0, 0.0, 0.0, 0, "", metrics) for name, metrics in found.items()]
 
 
 def finished(out: Path, wanted: TrainOptions) -> Trained:
@@ -86,6 +114,7 @@ def rung(name: str, trained: Trained) -> Rung:
         tokens_per_second=trained.tokens / max(trained.seconds, 1e-3),
         memory=(Path(trained.run) / WEIGHTS).stat().st_size,
         run=trained.run,
+        metrics=trained.test_metrics or trained.metrics,
     )
 
 
@@ -99,17 +128,32 @@ def draw(rungs: list[Rung], path: Path) -> None:
             series[one.model] = points[1:]  # the first is the loss of knowing nothing, and would flatten the rest
         else:
             marks[one.model] = one.loss
-    line_chart(path, series, title="Held-out loss", x="seconds of training", y="nats per token", marks=marks)
+    units = [json.loads((Path(one.run) / RECORD).read_text("utf-8"))["data"].get("unit", "nats per token") for one in rungs[:1]]
+    line_chart(path, series, title="Held-out loss", x="seconds of training", y=units[0], marks=marks)
 
 
 def table(rungs: list[Rung]) -> str:
-    """Aligned columns, best loss marked."""
-    head = ["model", "held-out loss", "bits/byte", "parameters", "seconds", "tokens/s", "memory"]
+    """Aligned columns, best loss marked; of labelled examples the task's metrics first, and the best of the first one marked."""
+    metrics = list(rungs[0].metrics)[:SHOWN]
+    if metrics:
+        best = max(one.metrics.get(metrics[0], -math.inf) for one in rungs)
+        head = ["model", *metrics, "loss", "parameters", "seconds", "memory"]
+        rows = [
+            [
+                one.model,
+                *(_number(one.metrics.get(name)) + (mark(one.metrics.get(name) == best) if name == metrics[0] else "") for name in metrics),
+                _number(one.loss),
+                *([f"{one.parameters:,}", f"{one.seconds:.1f}", f"{one.memory / 1e6:.2f} MB"] if one.run else ["–"] * 3),
+            ]
+            for one in rungs
+        ]
+        return _aligned(head, rows)
     best = min(one.loss for one in rungs)
+    head = ["model", "held-out loss", "bits/byte", "parameters", "seconds", "tokens/s", "memory"]
     rows = [
         [
             one.model,
-            f"{one.loss:.4f}{' *' if one.loss == best else '  '}",
+            f"{one.loss:.4f}{mark(one.loss == best)}",
             f"{one.bits_per_byte:.4f}" if one.bits_per_byte is not None else "–",
             f"{one.parameters:,}",
             f"{one.seconds:.1f}",
@@ -118,6 +162,19 @@ def table(rungs: list[Rung]) -> str:
         ]
         for one in rungs
     ]
+    return _aligned(head, rows)
+
+
+def mark(best: bool) -> str:
+    """Behind the best number of a column."""
+    return " *" if best else "  "
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def _aligned(head: list[str], rows: list[list[str]]) -> str:
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
@@ -128,6 +185,9 @@ def table(rungs: list[Rung]) -> str:
 def remarks(rungs: list[Rung]) -> list[str]:
     """Where the ladder is not a ladder, and why."""
     found = {one.model: one for one in rungs}
+    if rungs[0].metrics:
+        return [f"{one.model} is not above {other.model} here" for one in rungs if one.run for other in rungs if not other.run
+                and _first(one) <= _first(other)]  # fmt: skip
     notes, bigram, mixture = [], found.get("bigram"), found.get("mixture")
     for one in rungs:
         if bigram and one.model not in (*COUNTED, "bigram") and one.loss >= bigram.loss:
@@ -137,3 +197,8 @@ def remarks(rungs: list[Rung]) -> list[str]:
             why = "a tenth of the training text went into weighing its parts"
             notes.append(f"the mixture is not below {one.model} here: {why}, and its neural part had the same time for less")
     return notes
+
+
+def _first(one: Rung) -> float:
+    """The first of its metrics."""
+    return next(iter(one.metrics.values()), math.nan)

@@ -18,11 +18,13 @@ from ..base.errors import InputError, Interrupted, RunError
 from ..base.report import say
 from ..data.batches import Batches, Source, parts, runs
 from ..data.corrupted import named
-from ..measure.loss import measure
+from ..data.laid import Laid
+from ..data.laid import named as of_examples
 from ..nn.models import Model
 from ..objectives.objective import Objective, objective_of
 from .average import Average
 from .bar import Bar
+from .best import better_of, measured, numbers, together
 from .clock import Clock
 from .folder import RunFolder
 from .guess import SHARE, guess
@@ -147,13 +149,13 @@ def learn(whole: Whole, train: Source, rows: np.ndarray, plan: Plan, pad: int, l
     """
     model, tokens, nats = whole.model, 0, 0.0
     device = model.device.type
-    for part in runs(rows, plan.accumulate, PACKED) if plan.pack else parts(rows, plan.accumulate):
+    for part in [rows] if together(train) else runs(rows, plan.accumulate, PACKED) if plan.pack else parts(rows, plan.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=plan.dtype == "bfloat16"):
             loss = whole.objective.batch_loss(model, train, part, pad, pack=plan.pack)
         loss.total.backward()
         tokens, nats = tokens + loss.tokens, nats + loss.total.item()
     if not tokens:
-        raise InputError(f"step {step + 1:,} has no token to predict: {named(train, rows)} hold unknown tokens only; leave such texts out")
+        raise InputError(f"step {step + 1:,} has nothing to learn from: {nothing_in(train, rows)}; leave such texts out")
     for p in model.parameters():
         if p.grad is not None:
             p.grad /= tokens
@@ -162,6 +164,13 @@ def learn(whole: Whole, train: Source, rows: np.ndarray, plan: Plan, pad: int, l
         raise RunError(f"the loss is not a number any more at step {step + 1:,}; the last good state is kept: try a lower --learning-rate")
     whole.optimizer.step(learning_rate)
     return nats, tokens, norm
+
+
+def nothing_in(source: Source, rows: np.ndarray) -> str:
+    """Which texts teach nothing, and why."""
+    if isinstance(source, Laid):
+        return f"the tokenizer has no token for what {of_examples(rows)} ask for, or no window holds it"
+    return f"{named(source, rows)} hold unknown tokens only"
 
 
 def evaluate(
@@ -182,11 +191,13 @@ def evaluate(
     keep_random = torch.get_rng_state()  # writing samples must not change what comes after
     with whole.average.in_place():
         if valid is not None:
-            found = measure(whole.model, valid, pad=pad, batch_size=max(plan.batch_size, 16), most_tokens=plan.eval_tokens)
+            found = measured(whole.model, valid, pad=pad, batch_size=max(plan.batch_size, 16), most_tokens=plan.eval_tokens)
             clock.a_token = (time.monotonic() - began) / min(valid.targets, plan.eval_tokens)
             progress.valid = found.loss
-            better = progress.best is None or found.loss < progress.best
+            metrics = numbers(found, plan, whole.model, valid, pad)
+            better = better_of(found, metrics, plan.best, progress)
             line = {"step": progress.step, "valid_loss": found.loss, "valid_tokens": found.tokens}
+            line |= {f"valid_{name}": None if math.isnan(value) else value for name, value in metrics.items()}
             write(run, progress, {**line, "seconds": round(seconds, 3)})
         progress.evaluated = progress.step
         progress.stale = 0 if better else progress.stale + 1

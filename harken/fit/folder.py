@@ -131,4 +131,10 @@ class RunFolder:
             "training": [(line["step"], line["loss"]) for line in lines if "loss" in line],
             "held out": [(line["step"], line["valid_loss"]) for line in lines if "valid_loss" in line],
         }
-        line_chart(self.path / PICTURE, {k: v for k, v in series.items() if v}, title="Loss", x="step", y="nats per token")
+        line_chart(
+            self.path / PICTURE,
+            {k: v for k, v in series.items() if v},
+            title="Loss",
+            x="step",
+            y=self.record.get("data", {}).get("unit", "nats per token"),
+        )

@@ -1,15 +1,16 @@
-"""What reads the data of a run: texts to continue, pairs, or texts that are broken and to be mended."""
+"""What reads the data of a run: texts to continue, pairs, texts that are broken and to be mended, or labelled examples."""
 
 from __future__ import annotations
 
 from types import ModuleType
 
 from ..base.errors import InputError
-from . import corrupted, pairs, prepare
+from ..objectives.objective import LABELLED
+from . import corrupted, labelled, pairs, prepare
 from .options import TrainOptions
 from .signal import signal_of
 
-_READERS = {"language-modeling": prepare, "text2text": pairs}
+_READERS = {"language-modeling": prepare, "text2text": pairs, **dict.fromkeys(LABELLED, labelled)}
 
 
 def material_of(name: str, options: TrainOptions) -> ModuleType:
@@ -20,4 +21,5 @@ def material_of(name: str, options: TrainOptions) -> ModuleType:
     elif options.target is not None:
         raise InputError(f"--target is for a model that answers a source; the family {name} learns from texts by {task}")
     corrupted.check(options, task)
+    labelled.check(options, task)
     return _READERS.get(task, corrupted)

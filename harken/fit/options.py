@@ -8,8 +8,35 @@ from typing import Literal
 from ..base.errors import InputError
 from ..base.options import argument, option
 
-Task = Literal["language-modeling", "masked-language-modeling", "pretraining", "text2text", "span-corruption", "denoising"]
-"""What a model can learn by."""
+Task = Literal[
+    "language-modeling",
+    "masked-language-modeling",
+    "pretraining",
+    "text2text",
+    "span-corruption",
+    "denoising",
+    "classification",
+    "token-classification",
+    "span",
+    "ranking",
+    "similarity",
+    "text-classification",
+    "sentiment-analysis",
+    "ner",
+    "question-answering",
+    "text-ranking",
+    "sentence-similarity",
+]
+"""What a model can learn by, the last six under the names that it is asked by."""
+KNOWN_AS = {
+    "text-classification": "classification",
+    "sentiment-analysis": "classification",
+    "ner": "token-classification",
+    "question-answering": "span",
+    "text-ranking": "ranking",
+    "sentence-similarity": "similarity",
+}
+"""Those names, and what they are called here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +52,14 @@ class TrainOptions:
     model: str | None = option(
         None,
         "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt, gpt2, llama (the default), mistral, qwen2, qwen3 or mixture; "
-        "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian; vectors: words as vectors, "
-        "from counts; or what is to be fine-tuned: a run, a checkpoint folder or a Hub id, org/name",
+        "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian; "
+        "vectors: words as vectors, from counts; or what is to be fine-tuned: a run, a checkpoint folder or a Hub id, org/name",
     )
     task: Task | None = option(
         None,
         "what is learned: what follows (the default), what is hidden (of bert and its kin; pretraining: and whether a second segment "
-        "follows), the target of a source (of t5 and its kin), or from texts alone what stood in the gaps or how a broken text read",
+        "follows), the target of a source (of t5 and its kin), from texts alone what stood in the gaps or how a broken text read, or from "
+        "labelled examples their labels, tags, answers, order or likeness",
     )
     mask_rate: float | None = option(None, "share of the tokens that is hidden (default: 0.15; denoising: 0.3)", above=0, max=0.9)
     whole_word: bool = option(False, "hide all pieces of a word together")
@@ -47,6 +75,14 @@ class TrainOptions:
     test: str | None = option(None, "file to measure the finished model on, once")
     valid_target: str | None = option(None, "for pairs in two aligned files: the targets of --valid")
     test_target: str | None = option(None, "for pairs in two aligned files: the targets of --test")
+    label_smoothing: float = option(0.0, "of classification: share of the certainty that goes to all labels alike", min=0, max=0.9)
+    ranking_loss: Literal["listwise", "pairwise", "pointwise"] = option(
+        "listwise", "of ranking: what the candidates of a query are told by"
+    )
+    mend: bool = option(
+        False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
+    )
+    skip_bad_rows: bool = option(False, "of labelled examples: leave wrong rows out and count them (default: an error that lists them)")
     examples: Literal["lines", "running"] | None = option(
         None, "whether each line is an example or the file is running text (default: detected)"
     )
@@ -104,6 +140,11 @@ class TrainOptions:
     average: float | None = option(
         None, "measure and keep a running average of the weights that decays by this, such as 0.999", min=0, max=0.999999
     )
+    best: str | None = option(
+        None,
+        "by what the best model is known, measured on held-out text: loss, or a metric of the task (default: the loss; of labelled "
+        "examples the task's first metric)",
+    )
     patience: int | None = option(None, "measurements without a better one after which to stop early", min=1)
     eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)
     save_every: float = option(15.0, "seconds between saved states", min=0)
@@ -115,6 +156,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.steps, self.epochs, self.minutes)) > 1:
             raise InputError("give one of --steps, --epochs and --minutes")
+        object.__setattr__(self, "task", KNOWN_AS.get(self.task or "", self.task))
         if self.resume and self.overwrite:
             raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
         if self.resume and self.out is None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..base.errors import InputError
 from ..base.report import say
 from ..data.columns import Columns
 from ..data.ledger import Ledger
+from ..data.mix import is_mix, read_mix, split_mix
 from ..data.overlap import overlap
 from ..data.pairs import Pairs, PairSpans, fitted_pairs, read_pairs, split_pairs
 from ..data.texts import digest
@@ -22,20 +25,39 @@ SAMPLES = 3
 
 def corpora(options: TrainOptions) -> tuple[Pairs, Pairs | None]:
     """The training and held-out pairs; what was read and how is said."""
-    columns = Columns.parse(options.columns)
-    pairs = read_pairs(options.data or "", columns, target=options.target)
-    for note in pairs.source.notes:
-        say(note)
     if options.valid is not None:
-        valid = read_pairs(options.valid, columns, target=options.valid_target)
+        pairs, valid = (
+            read_any(options.data or "", options, options.target, weighted=True),
+            read_any(options.valid, options, options.valid_target),
+        )
+        tell_notes(pairs)
         compare(pairs, valid)
         return pairs, valid
-    train, valid = split_pairs(pairs)
+    if is_mix(options.data):
+        train, valid = split_mix(options.data or "")
+        tell_notes(train)
+    else:
+        pairs = read_any(options.data or "", options, options.target)
+        tell_notes(pairs)
+        train, valid = split_pairs(pairs)
     if not len(valid):
         say("there is only one pair, so none is held out: the loss below is that of the training text")
         return train, None
-    say(f"held out to measure: {len(valid):,} of {len(pairs):,} pairs")
+    say(f"held out to measure: {len(valid):,} of {len(train) + len(valid):,} pairs")
     return train, valid
+
+
+def tell_notes(pairs: Pairs) -> None:
+    """Say how pairs were read."""
+    for note in pairs.source.notes:
+        say(note)
+
+
+def read_any(data: str, options: Any, target: str | None, *, weighted: bool = False) -> Pairs:
+    """Pairs of a file, of two aligned ones, or of a mixture; `weighted`: by the weights of its parts."""
+    if is_mix(data):
+        return read_mix(data, weighted=weighted)
+    return read_pairs(data, Columns.parse(options.columns), target=target)
 
 
 def compare(train: Pairs, held: Pairs, side: str = "held-out") -> None:
@@ -62,7 +84,7 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Pairs, valid: P
     InputError when a side is longer than the context and no --overflow says what to do with it."""
     ledger, test = train.source.ledger, None
     if options.test is not None:
-        test = read_pairs(options.test, Columns.parse(options.columns), target=options.test_target)
+        test = read_any(options.test, options, options.test_target)
         compare(train, test, "test")
     sides = {"tokens": train, "valid tokens": valid, "test tokens": test}
     whole = {stage: (pairs, tokenised_pairs(pairs, tokenizer, ledger, stage)) for stage, pairs in sides.items() if pairs is not None}

@@ -42,6 +42,7 @@ class Plan:
     layer_decay: float | None = None  # as the next two in `layers.Layers`
     freeze: tuple[str, ...] = ()
     unfreeze_every: int | None = None
+    best: str | None = None  # by what the best model is known
 
     @classmethod
     def read(cls, values: dict) -> Plan:

@@ -41,7 +41,7 @@ class Prepared:
     bytes_per_target: float  # of the held-out text
     facts: dict[str, Any]
     ledger: Ledger
-    prompts: tuple[str, ...] = ("",)  # to write samples from; none where texts are mended
+    prompts: tuple[str, ...] = ("",)  # to write samples from; none where texts are mended or judged
     head: dict[str, Any] = field(default_factory=dict)  # what the data asks of the model's config, under its names: labels, task
     began_from: dict[str, Any] | None = None  # the checkpoint that is fine-tuned
     signal: Any = None  # what is learned by, if not by what the rows are made for: a teacher's

@@ -6,28 +6,34 @@ import dataclasses
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..base.errors import InputError, Interrupted, RunError
 from ..base.report import say, span
 from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
+from ..data.laid import Laid
 from ..decode.generate import generate
 from ..decode.options import DecodeOptions
 from ..families.table import FAMILIES, family
-from ..measure.loss import measure
+from ..measure.judge import Judged
+from ..measure.loss import Measured
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from .begin import begin
+from .best import measured
 from .clock import Clock
 from .corrupted import mended
 from .count import count
 from .fit import fit
 from .folder import RECORD, RunFolder
+from .labelled import shown
 from .material import material_of
 from .mixture import fit_mixture
 from .options import RUN_ONLY, TrainOptions
@@ -45,6 +51,7 @@ from .vectors import TrainedVectors, learn_vectors
 class Trained:
     """What a finished run is.
 
+    `metrics`: those of the task on the held-out examples, where they are labelled, and `test_metrics` on those of --test.
     `loss`: nats per token of the best model on all held-out text (on training text when none is held out) · `seconds`: of training,
     earlier parts of a resumed run included · `guess`: of the loss, from a fifth of the run.
     """
@@ -59,6 +66,8 @@ class Trained:
     tokens: int
     test_loss: float | None = None
     guess: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    test_metrics: dict[str, float] = field(default_factory=dict)
 
 
 def run(options: TrainOptions) -> Trained | TrainedVectors:
@@ -140,8 +149,14 @@ def replayed(options: TrainOptions) -> tuple[TrainOptions, RunFolder]:
 
 
 def measured_whole(data: Prepared, plan: Plan) -> bool:
-    """Whether every measurement reads all of the held-out text, so that the best one is the result."""
-    return data.valid is not None and data.valid.targets <= plan.eval_tokens
+    """Whether every measurement reads all of the held-out text, so that the best one is the result; of labelled examples the metrics are
+    wanted too."""
+    return data.valid is not None and not isinstance(data.valid, Laid) and data.valid.targets <= plan.eval_tokens
+
+
+def metrics_of(found: Measured | None) -> dict[str, float]:
+    """The metric's numbers, without those that have no value."""
+    return {name: value for name, value in found.metrics.items() if not math.isnan(value)} if isinstance(found, Judged) else {}
 
 
 def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, clock: Clock) -> Progress:
@@ -160,7 +175,7 @@ def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder
         best = partial(read_weights, model, folder.path / WEIGHTS)
         progress = fit_mixture(model, data.train, plan, folder, pad=pad, keep=keep, best=best, clock=clock)
     if data.valid is not None:
-        progress.best = progress.valid = measure(model, data.valid, pad=pad, most_tokens=plan.eval_tokens).loss
+        progress.best = progress.valid = measured(model, data.valid, pad=pad, most_tokens=plan.eval_tokens).loss
         folder.add({"step": progress.step, "valid_loss": progress.best, "valid_tokens": data.valid.targets})
     progress.best_step = progress.step
     progress.seconds = max(progress.seconds, time.monotonic() - began)
@@ -204,6 +219,9 @@ def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, data: Prepared
         save_weights(model, folder.path)
         if data.prompts:
             written = texts_of(model, tokenizer, data.prompts, progress.step)
+        elif isinstance(data.train, Laid):
+            with torch.no_grad():
+                written = shown(model, tokenizer, data.train if data.valid is None else data.valid)
         else:
             written = mended(model, tokenizer, data.train if data.valid is None else data.valid)
         loss = f" · held-out loss {progress.valid:.4f}" if progress.valid is not None else ""
@@ -229,10 +247,13 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
     read_weights(model, folder.path / WEIGHTS)
     model.pack()
     pad = tokenizer.pad_id or 0
-    test = measure(model, data.test, pad=pad).loss if data.test is not None else None
-    loss = progress.best if measured_whole(data, plan) else None
-    if loss is None:
-        loss = measure(model, data.valid or data.train, pad=pad, most_tokens=None if data.valid else plan.eval_tokens).loss
+    test = measured(model, data.test, pad=pad) if data.test is not None else None
+    found = None
+    if not measured_whole(data, plan) or progress.best is None:
+        most = None if data.valid else plan.eval_tokens
+        found = measured(model, data.valid or data.train, pad=pad, most_tokens=most)
+    assert found is not None or progress.best is not None
+    loss = found.loss if found is not None else float(progress.best or 0.0)
     bits = loss / math.log(2) / data.bytes_per_target if data.bytes_per_target else None
     wall = max(clock.wall(), progress.head + progress.seconds)  # of all parts, where it was resumed
     trained = Trained(
@@ -244,15 +265,21 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         best_step=progress.best_step,
         parameters=sum(p.numel() for p in model.parameters()),
         tokens=progress.tokens,
-        test_loss=test,
+        test_loss=None if test is None else test.loss,
         guess=progress.guess or None,
+        metrics=metrics_of(found),
+        test_metrics=metrics_of(test),
     )
     folder.finish(status="done", result=dataclasses.asdict(trained))
     held = "held-out loss" if data.valid is not None else "training loss"
     at = f" at step {progress.best_step:,}" if progress.best_step else ""
     bpb = f" ({bits:.3f} bits per byte)" if bits is not None else ""
     guessed = f", the first guess was {progress.guess:.2f}" if progress.guess else ""
-    say(f"{held} {loss:.4f} nats per token{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
+    unit = data.facts.get("unit", "nats per token")
+    say(f"{held} {loss:.4f} {unit}{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
+    for side, numbers in (("held out" if data.valid is not None else "training", trained.metrics), ("test", trained.test_metrics)):
+        if numbers:
+            say(f"{side}: {', '.join(f'{name} {value:.4f}' for name, value in numbers.items())}")
     then = f"generate {folder.path} --temperature 0.8" if data.prompts else f"eval {folder.path}"
     say(f"the run is in {folder.path}: harken {then}")
     return trained

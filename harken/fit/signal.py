@@ -11,12 +11,19 @@ from .options import Task, TrainOptions
 
 OF_TEXTS = ("span-corruption", "denoising")
 """What a model that reads a source can also learn by, from texts alone."""
+RECURRENT = ("rnn", "gru", "lstm")
+"""Families whose tokens have no vectors to compare texts by."""
+LIKE = {"ranking": "classification"}
+"""What a task is built for, where it is called otherwise."""
 
 
 def signal_of(name: str, options: TrainOptions) -> str:
     """The task a new model of the family `name` learns by. InputError when it cannot."""
     kind = config_class(name)
     known = [task for task in tasks_of({"model_type": kind.model_type}) if task in typing.get_args(Task)]
+    built = tasks_of({"model_type": kind.model_type})
+    known += [task for task, head in LIKE.items() if head in built]
+    known += ["similarity"] if "classification" in built and kind.model_type not in RECURRENT else []
     known += OF_TEXTS if kind.reads == "source" else ()
     if options.task is not None and options.task not in known:
         raise InputError(f"--task {options.task} is not for a {name} model, which learns by {' or '.join(known)}")

@@ -35,7 +35,8 @@ class Progress:
     due: float = 0.0  # the step, or the second, when it is to be measured next
     stale: int = 0  # measurements since the best one
     guess: float | None = None  # of the final loss
-    best: float | None = None
+    best: float | None = None  # the loss of the best model
+    judged: float | None = None  # what the best model is known by, where that is not the loss
     best_step: int = 0
     valid: float | None = None
     nats: float = 0.0  # summed since the last line

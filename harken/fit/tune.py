@@ -22,18 +22,19 @@ from ..nn.models import Model
 from ..text.extend import added
 from ..text.tokenizer import Tokenizer
 from . import plan as planning
+from .best import check_best
 from .folder import has_bf16
 from .layers import Layers
 from .material import material_of
 from .options import TrainOptions
 from .plan import Plan
 from .prepare import KINDS, Prepared
-from .signal import OF_TEXTS, signal_of
+from .signal import LIKE, OF_TEXTS, signal_of
 from .teacher import distillation, shallow
 
 SHAPE = ("width", "layers", "heads", "vocab_size", "cell", "attention", "input_feeding", "order", "smoothing", "parts", "gate")
 """Options that say how a new model is built."""
-HEADS: dict[str, str] = dict.fromkeys(OF_TEXTS, "text2text")
+HEADS: dict[str, str] = {**dict.fromkeys(OF_TEXTS, "text2text"), **LIKE}
 """What a task is built for, where it is called otherwise."""
 RATES = {"adamw": 1.2e-3, "muon": 1.2e-3}
 """The peak learning rate of fine-tuning at width 64. Measured on two small cases (names to surnames, Shakespeare to poems) at 0.03, 0.1,
@@ -85,21 +86,38 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
         raise InputError(f"--context {options.context} is more than the {span} tokens that {source} reads at once: give at most that")
     material = material_of(config.model_type, shaped)
     train, valid = material.corpora(shaped)
+    own = config_of(folder)
+    train, valid = as_learned(own, config.task, train), as_learned(own, config.task, valid)
     data = material.prepared(shaped, tokenizer, train, valid, options.context or min(span, planning.LONGEST))
     data.facts["context"] = data.train.context
     data.began_from = {"model": source, "revision": revision_of(folder), "sha256": fingerprint(folder)}
     for asked, value in data.head.items():
         setattr(config, asked, value)
     drop(config, options.dropout)
-    model = with_words(model_of(folder, config).model, folder, tokenizer, pieces)
+    model = with_words(model_of(folder, config, renew=other_labels(own, config)).model, folder, tokenizer, pieces)
     model = model if options.student_layers is None else shallow(model, options.student_layers)
     plan = chosen(options, model, data)
     data.signal = distillation(options, model, tokenizer, data.train.context)
     return model, tokenizer, data, plan
 
 
+def as_learned(own: Config, task: str, examples: Any) -> Any:
+    """Labelled examples with their labels in the order of a checkpoint that knows all of them; `own`: its config."""
+    labels, known = getattr(examples, "labels", ()), tuple((own.id2label or {}).values())
+    if not labels or own.task != task or not set(labels) <= set(known):
+        return examples
+    return dataclasses.replace(examples, labels=known)
+
+
+def other_labels(own: Config, config: Config) -> bool:
+    """Whether what a checkpoint tells apart is something else than what is to be learned, so that its last layer is of no use."""
+    judges = ("classification", "token-classification")
+    return own.task in judges and (own.task != config.task or list((own.id2label or {}).values()) != list((config.id2label or {}).values()))
+
+
 def chosen(options: TrainOptions, model: Model, data: Prepared) -> Plan:
     """The plan of fine-tuning this model on this data; it is said, and the data made to suit."""
+    check_best(options.best, data.train)
     config, rows, targets = model.config, len(data.train.rows()), data.train.targets
     plan = planning.choose_plan(options, targets=targets, rows=rows, optimizer="adamw")
     if options.pack and not model.packs:

@@ -16,7 +16,7 @@ from ..base.errors import InputError
 from ..base.options import option
 from ..base.report import say
 from ..text.tokenizer import Tokenizer
-from .frame import admit
+from .frame import admit, whole
 from .scores import best, softmax
 from .task import Prepared, Row, Task, Tools, text_of
 
@@ -59,7 +59,7 @@ def prepare(given: Any, tools: Tools, options: Options) -> Prepared:
         raise
     room = tools.model.context - tools.single.size
     admit(tools, max(0, len(ids) - room), len(ids) + tools.single.size, options.truncation)
-    row = tools.single.row(ids[:room])
+    row = whole(tools.single, ids[:room])
     places = [place for place, i in enumerate(row.ids) if i == words.mask_id]
     if not places:
         cut = " in what is left of it" if len(ids) > room else ""

@@ -17,7 +17,7 @@ import tokenizers
 
 from ..base.errors import InputError
 from ..base.options import option
-from .frame import checked, windows
+from .frame import checked, whole, windows
 from .spans import best_spans, chances
 from .task import Prepared, Task, Tools, fields_of, text_of
 
@@ -54,7 +54,7 @@ def prepare(given: Any, tools: Tools, options: Options) -> Prepared:
             "shorten it"
         )
     found = windows(len(context), room, min(128, room // 2) if options.doc_stride is None else options.doc_stride)
-    rows = [checked(frame.row(question, context[window.start : window.stop])) for window in found]
+    rows = [checked(whole(frame, question, context[window.start : window.stop])) for window in found]
     tools.ledger.add("inputs", "tokens", sum(len(row.ids) for row in rows))
     if len(found) > 1:
         tools.ledger.add("inputs", "read in windows", 1)

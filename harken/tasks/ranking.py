@@ -15,7 +15,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..base.options import option
-from .frame import pair_row
+from .frame import pair_row, whole
 from .scores import best, sigmoid, softmax
 from .task import Prepared, Task, Tools, fields_of, text_of
 
@@ -62,7 +62,7 @@ def ranked_row(tools: Tools, query: str, text: str, truncation: bool) -> Any:
     if len(two) <= room:
         return pair_row(tools, query, text)
     admit(tools, len(two) - room, len(one) + len(two) + frame.size, truncation)
-    return checked(frame.row(one, two[:room]))
+    return checked(whole(frame, one, two[:room]))
 
 
 def postprocess(prepared: Prepared, outputs: Sequence[np.ndarray], tools: Tools, options: Options) -> list[dict[str, Any]]:

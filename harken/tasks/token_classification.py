@@ -17,7 +17,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.options import option
 from .entities import Strategy, Token, entities, grouped
-from .frame import checked, windows
+from .frame import checked, whole, windows
 from .scores import softmax
 from .task import Prepared, Task, Tools, text_of
 
@@ -60,7 +60,7 @@ def prepare(given: Any, tools: Tools, options: Options) -> Prepared:
     tools.ledger.add("inputs", "tokens", len(ids) + frame.size * len(found))
     if len(found) > 1:
         tools.ledger.add("inputs", "read in windows", 1)
-    rows = [checked(frame.row(ids[window.start : window.stop])) for window in found] if ids else []
+    rows = [checked(whole(frame, ids[window.start : window.stop])) for window in found] if ids else []
     return Prepared(rows, (text, ids, tools.tokenizer.offsets(text), found))
 
 

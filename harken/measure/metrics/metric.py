@@ -53,6 +53,11 @@ class Tally:
             self._blocks.append(np.array(rows, self.metric.kind))
             self.examples += len(rows)
 
+    def take(self, rows: np.ndarray) -> None:
+        """Add examples whose numbers are known: (examples, numbers)."""
+        self._blocks.append(rows)
+        self.examples += len(rows)
+
     def merge(self, other: Tally) -> None:
         """Add the examples of a tally of the same metric."""
         self._blocks += other._blocks
