@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .plan import Plan
-from .processors import apply
+from .processors import OUT, apply
 from .rows import Row
 from .sample import draw, likeliest
 
@@ -66,11 +67,30 @@ class OneByOne:
 
 def pick(plan: Plan, rows: Sequence[Row], scores: Tensor) -> Tensor:
     """scores (A, V) -> (A,) the next id of every row. It depends on the row alone: its tokens, its chance, how many it has written."""
-    scores = apply(plan.processors, scores.float(), rows)
+    scores = permitted(apply(plan.processors, scores.float(), rows), rows)
     if not plan.options.do_sample:
-        return likeliest(scores)
+        return settled(likeliest(scores), rows)
     chances = torch.tensor([row.chance.at(len(row.ids)) for row in rows], dtype=torch.float64)
-    return draw(apply(plan.filters, scores, rows), chances)
+    return settled(draw(apply(plan.filters, scores, rows), chances), rows)
+
+
+def permitted(scores: Tensor, rows: Sequence[Row]) -> Tensor:
+    """scores (A, V) with -inf for what a row's constraint does not allow next."""
+    if all(row.guard is None for row in rows):
+        return scores
+    masks = [np.ones(scores.shape[-1], bool) if row.guard is None else row.guard.mask() for row in rows]
+    return scores.masked_fill(~torch.from_numpy(np.stack(masks)).to(scores.device), OUT)
+
+
+def settled(ids: Tensor, rows: Sequence[Row]) -> Tensor:
+    """ids (A,), but where a constrained text could not end in time behind one, what ends it."""
+    if all(row.guard is None for row in rows):
+        return ids
+    found = [
+        token if row.guard is None else row.guard.settle(token, row.limit - len(row.ids))
+        for row, token in zip(rows, ids.tolist(), strict=True)
+    ]
+    return torch.tensor(found, device=ids.device)
 
 
 def logprobs_of(logits: Tensor, ids: Tensor) -> Tensor:
