@@ -6,6 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-for script in ("kernels.py", "generate.py"):
+for script in ("kernels.py", "generate.py", "exact.py"):
     print(f"== {script}", flush=True)
     subprocess.run([sys.executable, str(Path(__file__).with_name(script))], check=True)

@@ -44,6 +44,16 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read UTF-8 text; a missing or broken file is an InputError that names it."""
+    try:
+        return Path(path).read_text("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text ({error}): copy it again from where it comes from") from error
+
+
 def read_json(path: str | os.PathLike[str]) -> dict:
     """Read a JSON object; a missing or broken file is an InputError that names it."""
     try:

@@ -146,16 +146,19 @@ def _words(folder: Path, config: Config) -> Tokenizer | None:
 def answers(model: Model, rows: Tensor) -> list[Tensor]:
     """All that a model says of rows of ids (B, L), choices of them where its head wants some."""
     ids = rows[:, None].repeat(1, 2, 1) if model.config.task in ("double-heads", "multiple-choice") else rows
-    said = model(ids, ids) if model.reads == "source" else model(ids)
+    said = model(ids, ids % model.config.writes) if model.reads == "source" else model(ids)
     return list(said) if isinstance(said, tuple) else [said]
 
 
 def _rows(model: Model, words: Tokenizer | None) -> Tensor:
-    """(2, L) ids: a text, as far as there is one, and ids from all over the vocabulary."""
+    """(2, L) ids: a text, as far as there is one, and ids from all over the vocabulary; then an end, by which some models judge a text."""
     length, vocab = max(1, min(LENGTH, model.context)), model.config.vocab_size
     spread = torch.arange(2 * length, dtype=torch.int64) * 2_654_435_761 % vocab
     text = [] if words is None else words.encode("\n".join(SAMPLES))[:length]
-    return torch.cat([torch.tensor(text, dtype=torch.int64), spread])[: 2 * length].view(2, length)
+    rows = torch.cat([torch.tensor(text, dtype=torch.int64), spread])[: 2 * length].view(2, length)
+    ends = model.config.eos_token_id
+    rows[:, -1] = next((end for end in (ends if isinstance(ends, list) else [ends]) if end is not None and end < vocab), rows[:, -1])
+    return rows
 
 
 def _precision(model: Model, stored: Mapping[str, torch.dtype], dtype: str) -> dict[str, torch.dtype]:
@@ -202,8 +205,13 @@ def _check_tensors(model: Model, part: Path) -> int:
 def _check_words(words: Tokenizer | None, part: Path) -> None:
     again = Tokenizer.load(part) if words is not None else None
     for text in SAMPLES:
-        if words is not None and again is not None and words.encode(text) != again.encode(text):
+        if words is not None and again is not None and _read(words, text) != _read(again, text):
             raise Different(f"its tokenizer reads {text!r} differently")
+
+
+def _read(words: Tokenizer, text: str) -> tuple[list[int], list[int]]:
+    """A text as a source and as a target."""
+    return words.encode(text), words.target.encode(text)
 
 
 def _places(model: Model) -> dict[str, names.Place]:

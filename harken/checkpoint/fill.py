@@ -20,11 +20,13 @@ from ..base.errors import InputError
 from ..families import names, table
 from ..families.config import Config
 from ..families.tasks import tasks_of
-from ..nn.models import Model
+from ..nn.models import Encoder, Model
 from .match import Match, match
 from .tensors import Tensors
 
 EMBED = "stack.embed.tokens"
+WRITER = r"^(\w+\.)?decoder\."
+"""Tensors of the half that a task may do without."""
 DRAWS = {
     f"{name}_" for name in ("normal", "uniform", "trunc_normal", "random", "bernoulli", "exponential", "kaiming_uniform", "xavier_uniform")
 }
@@ -52,13 +54,13 @@ class Undrawn(TorchFunctionMode):
 @dataclass(frozen=True)
 class Filled:
     """What became of the tensors. `new`: modules the file has no tensors for, by the names files give them · `unused`: tensors of heads
-    that this task has no use for · `untied`: the head the file holds beside different token vectors, though config.json ties them ·
+    that this task has no use for · `untied`: what the file holds beside different token vectors, though config.json ties them to these ·
     `stored`: by the family's names, the precision each tensor has in the file."""
 
     model: Model
     new: list[str]
     unused: list[str]
-    untied: str | None
+    untied: list[str]
     stored: dict[str, torch.dtype]
 
 
@@ -69,24 +71,25 @@ def filled(config: Config, tensors: Tensors, where: str, *, fresh: bool, dtype: 
     """
     model, spots, found = _matched(config, tensors, where)
     untied = _differs(config, tensors, found)
-    if untied is not None:
-        apart = _matched(dataclasses.replace(config, **{"tie_word_embeddings": False}), tensors, where)
-        if untied in apart[2].known:
-            model, spots, found = apart
-        else:  # this task has no use for it
-            untied = None
+    if untied:
+        apart = _apart(config, untied, tensors, where, (spots, found))
+        untied = [name for name in untied if name in apart[2].known]  # for the others this task has no use
+        model, spots, found = apart if untied else (model, spots, found)
     new = _absent(spots, found, where, fresh)
     stored = {}
-    for name, theirs in found.known.items():
+    for name, theirs in found.taken():
         names.check(spots[theirs], tensors[name], name, str(tensors.homes[name]))
         stored[theirs] = tensors[name].dtype
     drawn = [spots[theirs].into for theirs in found.absent]
     if drawn:
         _draw(model, drawn)
     _settle(model, device, precision(tensors) if dtype == "auto" else getattr(torch, dtype), drawn)
+    wanted: dict[str, list[str]] = {}
+    for name, theirs in found.taken():
+        wanted.setdefault(name, []).append(theirs)
     for name, tensor in tensors.drain():
-        if name in found.known:
-            names.put(model, spots[found.known[name]], tensor)
+        for theirs in wanted.get(name, ()):
+            names.put(model, spots[theirs], tensor)
     return Filled(model if device.type == "cpu" else model.to(device), new, found.unused, untied, stored)
 
 
@@ -111,8 +114,10 @@ def _matched(config: Config, tensors: Tensors, where: str) -> tuple[Model, dict[
     """A model to fill, the places of its tensors, and which of the file's belong there."""
     model = undrawn(config)
     spots = names.places(model, _rules(config))
-    prefixes = {rules[EMBED].partition(".")[0] + "." for rules in map(_rules, _siblings(config)) if isinstance(rules.get(EMBED), str)}
-    found = match(tensors, spots, prefixes=sorted(prefixes), ignore=table.family(config.model_type).IGNORE, where=where)
+    vectors = (rules.get(EMBED) for rules in map(_rules, _siblings(config)))
+    prefixes = {f"{name.split('.')[0]}." for name in vectors if isinstance(name, str) and "." in name} - {"decoder."}
+    ignore = (*table.family(config.model_type).IGNORE, *((WRITER,) if config.reads == "source" and isinstance(model, Encoder) else ()))
+    found = match(tensors, spots, prefixes=sorted(prefixes), ignore=ignore, where=where)
     _stand_in(config, spots, tensors, found)
     return model, spots, found
 
@@ -122,8 +127,8 @@ def _rules(config: Config) -> dict[str, Any]:
 
 
 def _vectors(config: Config) -> str | None:
-    """What the family calls the token vectors, where a head is tied to them."""
-    tied = getattr(config, "tie_word_embeddings", False)
+    """What the family calls the token vectors, where a head is tied to them or both sides share them."""
+    tied = getattr(config, "tie_word_embeddings", False) or getattr(config, "shared", False)
     return f"{_rules(config)[EMBED]}.weight" if tied and EMBED in _rules(config) else None
 
 
@@ -149,18 +154,39 @@ def _stand_in(config: Config, spots: dict[str, names.Place], tensors: Tensors, f
             found.known[twin] = theirs
 
 
-def _differs(config: Config, tensors: Tensors, found: Match) -> str | None:
-    """The second of two tied matrices, if the file holds one that is not the same as the first; a true copy is forgotten."""
+def _differs(config: Config, tensors: Tensors, found: Match) -> list[str]:
+    """Matrices that are tied to another one and not the same in the file; a true copy is forgotten."""
     first = {theirs: name for name, theirs in found.known.items()}
-    vectors, differs = first.get(_vectors(config) or ""), None
+    vectors, differs = first.get(_vectors(config) or ""), []
     for name in list(found.unused):
         bias = first.get(name.replace(".decoder.bias", ".bias"))
         twin = vectors if vectors is not None and tensors[name].shape == tensors[vectors].shape else bias
         if twin is not None and torch.equal(tensors[name], tensors[twin]):
             found.unused.remove(name)
         elif twin is not None and twin == vectors:
-            differs = differs or name
+            differs.append(name)
     return differs
+
+
+def _apart(
+    config: Config, differs: Collection[str], tensors: Tensors, where: str, tied: tuple[Collection[str], Match]
+) -> tuple[Model, dict[str, names.Place], Match]:
+    """`_matched` for the same model with nothing tied that differs; what the file does not hold is a copy of the vectors it was `tied` to,
+    by the places and the match of the model in which it is."""
+    vectors = next(name for name, theirs in tied[1].known.items() if theirs == _vectors(config))
+    changes: Any = {"tie_word_embeddings": False}
+    config = dataclasses.replace(config, **changes)
+    if any("embed_tokens" in name for name in differs) and getattr(config, "shared", False):
+        changes = {"share_encoder_decoder_embeddings": False}
+        config = dataclasses.replace(config, **changes)
+    model, spots, found = _matched(config, tensors, where)
+    for theirs in list(found.absent):
+        if theirs not in tied[0] and spots[theirs].shape == tensors[vectors].shape:
+            found.absent.remove(theirs)
+            found.copies[theirs] = vectors
+    if found.copies and vectors in found.unused:
+        found.unused.remove(vectors)
+    return model, spots, found
 
 
 def _absent(spots: dict[str, names.Place], found: Match, where: str, fresh: bool) -> list[str]:

@@ -133,8 +133,8 @@ def _begin(config: SourceConfig, values: dict[str, Any], path: Path) -> None:
     for name in ("decoder_start_token_id", "forced_bos_token_id"):
         said = given.get(name)
         if values.get(name) is None and said is not None:
-            if type(said) is not int or not 0 <= said < config.vocab_size:
-                raise InputError(f"{path}: {name} must be a token id below {config.vocab_size}, not {said!r}")
+            if type(said) is not int or not 0 <= said < config.writes:
+                raise InputError(f"{path}: {name} must be a token id below {config.writes}, not {said!r}")
             setattr(config, name, said)
 
 
@@ -172,7 +172,8 @@ def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: to
     if found.new:
         say(f"{where}: these were made new: {', '.join(found.new)}; they know nothing until they are trained")
     if found.untied:
-        say(f"{where}: {found.untied} is not the same as the token vectors, though config.json ties them: both are used, untied")
+        those, are = ", ".join(found.untied), "is" if len(found.untied) == 1 else "are"
+        say(f"{where}: {those} {are} not the same as the token vectors, though config.json ties them: each is used, untied")
     if found.unused:
         modules = dict.fromkeys(name.rpartition(".")[0] for name in found.unused)
         say(f"{where}: these are not used for {config.task}: {', '.join(modules)}")
@@ -189,15 +190,17 @@ def generation_of(folder: Path) -> dict[str, Any]:
 
 
 def tokenizer_of(folder: Path, config: Config) -> Tokenizer:
-    """A folder's tokenizer. InputError when there is none, or when it has more tokens than the model rows."""
+    """A folder's tokenizer. InputError when there is none, or when one of its vocabularies has more tokens than the model rows for them."""
     try:
         words = Tokenizer.load(folder)
     except InputError as error:
         if (folder / "tokenizer.json").is_file():
             raise
         raise InputError(f"{error}; or load the model alone, with tokenizer=False") from None
-    if words.vocab_size > config.vocab_size:
-        raise InputError(f"{folder}: the tokenizer has {words.vocab_size} tokens, the model only {config.vocab_size} rows for them")
+    for side, what in ((words, "tokenizer"), (words.target, "tokenizer of targets")):
+        rows = config.writes if side is not words and isinstance(config, SourceConfig) else config.vocab_size
+        if side.vocab_size > rows:
+            raise InputError(f"{folder}: the {what} has {side.vocab_size} tokens, the model only {rows} rows for them")
     origin.remember(words, folder)
     return words
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..base.errors import InputError
 
@@ -18,11 +18,16 @@ OLD = {"gamma": "weight", "beta": "bias"}
 @dataclass(frozen=True)
 class Match:
     """`known`: name in the file -> the family's name · `unused`: names in the file of heads the model does not have, or has tied ·
-    `absent`: the family's names that the file lacks."""
+    `absent`: the family's names that the file lacks · `copies`: the family's name -> name in the file, of what is there under another."""
 
     known: dict[str, str]
     unused: list[str]
     absent: list[str]
+    copies: dict[str, str] = field(default_factory=dict)
+
+    def taken(self) -> list[tuple[str, str]]:
+        """(name in the file, the family's name) of all that is read."""
+        return [*self.known.items(), *((name, theirs) for theirs, name in self.copies.items())]
 
 
 def match(found: Iterable[str], wanted: Collection[str], *, prefixes: Sequence[str], ignore: Sequence[str], where: str) -> Match:
@@ -43,10 +48,10 @@ def match(found: Iterable[str], wanted: Collection[str], *, prefixes: Sequence[s
             known[name], taken[place] = place, name
             continue
         patterns = [pattern for pattern in ignore if any(re.search(pattern, each) for each in spellings)]
-        if any(pattern.startswith("^") for pattern in patterns):
-            unused.append(name)
-        elif not patterns:
+        if not patterns:
             strange.append(name)
+        elif all(pattern.startswith("^") for pattern in patterns):
+            unused.append(name)
     if strange:
         raise InputError(f"{where} has {len(strange)} tensor(s) this family does not know, the first is {strange[0]}")
     return Match(known, unused, [name for name in wanted if name not in taken])

@@ -22,7 +22,7 @@ __all__ = ["save", "save_setting", "save_tensors", "save_weights"]
 
 EXPORT = "export.json"
 KEPT = (
-    *("chat_template.jinja", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt"),
     *("spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "source.spm", "target.spm"),
 )
 """A tokenizer's files beside those that Tokenizer.save writes: others read them, and they follow it from folder to folder."""

@@ -55,7 +55,7 @@ def evaluate(options: EvalOptions) -> Evaluation:
 
     model, tokenizer = opened(options.model)
     model.pack()
-    if model.config.reads == "source":
+    if model.reads == "source":
         return of_pairs(options, model, tokenizer)
     return of_texts(options, model, tokenizer)
 

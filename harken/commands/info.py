@@ -44,7 +44,7 @@ SHOWN = ("embed", "attention", "recurrent", "counts", "mlp", "norms", "head", "o
 BUFFERS = r"\.attn\.(masked_)?bias$|inv_freq$|position_ids$|^final_logits_bias$"  # saved by some, learnt by none
 TWINS = r"^(lm_head(\.decoder)?|(cls\.)?predictions\.decoder|vocab_projector)\.weight$|^(lm_head|(cls\.)?predictions)\.decoder\.bias$"
 """Saved once more by some where they are tied."""
-SIDES = r"^(model\.)?(encoder|decoder)\.embed_tokens\.weight$"
+SIDES = r"^((model|transformer)\.)?(encoder|decoder)\.embed_tokens\.weight$"
 """The token vectors of a source and its target, saved once more by some where both sides share them."""
 UNTIED = ("llama", "mistral", "qwen2", "qwen3")
 """Families that tie nothing unless config.json says so."""
@@ -136,7 +136,8 @@ def _weights(folder: Path, config: dict[str, Any], options: InfoOptions) -> tupl
         found, size = hub.headers(options.model, revision=options.revision)
         tensors = {each.name: each for each in found}
     twins = _twins(config)
-    once = {each.shape for name, each in tensors.items() if not re.search(f"{TWINS}|{SIDES}", name)}
+    copies = f"{TWINS}|{SIDES}" if SIDES in twins else TWINS
+    once = {each.shape for name, each in tensors.items() if not re.search(copies, name)}
     parts: Counter[str] = Counter()
     dtypes: Counter[str] = Counter()
     for name, each in tensors.items():
@@ -155,7 +156,7 @@ def _weights(folder: Path, config: dict[str, Any], options: InfoOptions) -> tupl
 def _twins(config: dict[str, Any]) -> str:
     """What in the names of tensors tells that they are there once already."""
     tied = config.get("tie_word_embeddings", config.get("model_type") not in UNTIED)
-    shared = config.get("model_type") == "t5" or (tied and config.get("share_encoder_decoder_embeddings", True))
+    shared = (tied or config.get("model_type") == "t5") and config.get("share_encoder_decoder_embeddings", True)
     return "|".join([TWINS] * bool(tied) + [SIDES] * bool(shared)) or "(?!)"
 
 

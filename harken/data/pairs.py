@@ -128,12 +128,13 @@ class PairSpans:
         return replace(self, target=replace(self.target, lead=start))
 
     def take(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """rows (B, 4) -> sources (B, S) and their lengths (B,), inputs (B, L) filled with `pad`, targets (B, L) filled with -100."""
+        """rows (B, 4) -> sources (B, S) filled with `pad` and their lengths (B,), inputs (B, L) filled with what every target is read
+        after, which the vocabulary of targets has, targets (B, L) filled with -100."""
         lengths = rows[:, 3] - rows[:, 2]
         sources = np.full((len(rows), int(lengths.max())), pad, np.int64)
         for i, (begin, end) in enumerate(rows[:, 2:]):
             sources[i, : end - begin] = self.source.ids[begin:end]
-        inputs, targets, _ = self.target.take(rows[:, :2], pad)
+        inputs, targets, _ = self.target.take(rows[:, :2], pad if self.target.lead is None else self.target.lead)
         return sources, lengths, inputs, targets
 
 

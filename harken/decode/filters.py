@@ -67,8 +67,7 @@ class TopP:
         ids, order = ids.sort(dim=-1)  # equals in the order of their ids, as in a stable sort of all
         lead, upward = lead.gather(-1, order).sort(dim=-1, stable=True)
         ids = ids.gather(-1, upward)
-        weights = logits.softmax(-1)
-        shares = (weights.gather(-1, ids) / weights.cumsum(-1)[:, -1:]).cumsum(-1, dtype=torch.float64)  # softmax's own sum is off by 1e-5
+        shares = _weights(logits).gather(-1, ids).cumsum(-1, dtype=torch.float64)
         reached = shares + (1 - shares[:, -1:])  # with all that does not lead
         gone = reached <= out
         gone[:, FEW - min(self.keep, FEW) :] = False
@@ -116,8 +115,7 @@ class Typical:
         needed(0 < self.p < 1, "typical_p", self.p, "above 0 and below 1")
 
     def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        logs = F.log_softmax(logits, -1)
-        weights = logits.softmax(-1)
+        logs, weights = F.log_softmax(logits, -1), _weights(logits)
         far = (-logs - _entropy(logs, weights)).abs()  # (A, V)
         if logits.shape[-1] <= FEW:
             return logits.masked_fill(far > self._worst(far, weights), OUT)
@@ -164,7 +162,7 @@ class Eta:
         needed(0 < self.epsilon < 1, "eta_cutoff", self.epsilon, "above 0 and below 1")
 
     def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        weights = logits.softmax(-1)
+        weights = _weights(logits)
         entropies = _entropy(F.log_softmax(logits, -1), weights)[:, 0].tolist()
         # One by one: torch's exp rounds differently at the end of a tensor, which would make a row depend on how many there are.
         least = [min(self.epsilon, math.sqrt(self.epsilon) * math.exp(-entropy)) for entropy in entropies]
@@ -176,6 +174,12 @@ def _nth(logits: Tensor, n: int) -> Tensor:
     if n == 1:
         return logits.amax(-1, keepdim=True)
     return logits.topk(min(n, logits.shape[-1])).values[:, -1:]
+
+
+def _weights(logits: Tensor) -> Tensor:
+    """(A, V) probabilities that add up to 1: those of torch's softmax are off by as much as 3e-5 where V is large."""
+    weights = logits.softmax(-1)
+    return weights / weights.cumsum(-1)[:, -1:]
 
 
 def _entropy(logs: Tensor, weights: Tensor) -> Tensor:

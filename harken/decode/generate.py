@@ -17,12 +17,15 @@ from torch import Tensor
 from ..base.errors import InputError
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
+from .beams import Beams
+from .contrastive import Contrastive
 from .options import DecodeOptions, Generated
 from .plan import Plan, plan
 from .prompt import encode_prompt
 from .reader import Reader
 from .rows import Row, finished, start_rows
 from .search import OneByOne, Search
+from .speculate import speculative
 from .watch import Watch
 
 ROWS = 64
@@ -40,7 +43,7 @@ def generate(model: Model, tokenizer: Tokenizer, prompts: Sequence[Any], options
     together = max(1, ROWS // planned.width)
     for at in range(0, len(encoded), together):
         rows = start_rows(model, tokenizer, encoded[at : at + together], planned)
-        search = searching(planned, rows)
+        search = searching(model, planned, rows)
         for _ in decode(model, planned, rows, search):
             pass
         out += [finished(tokenizer.target, row) for row in search.results()]
@@ -61,10 +64,12 @@ def stream(model: Model, tokenizer: Tokenizer, prompt: Any, options: DecodeOptio
 def pieces(model: Model, tokenizer: Tokenizer, planned: Plan, rows: list[Row]) -> Iterator[str]:
     """The pieces of the only row."""
     rows[0].watch = watch = Watch(tokenizer.target, rows[0].begun, planned.options.stop_strings)
-    for _ in decode(model, planned, rows, searching(planned, rows)):
-        yield watch.piece
+    said = 0
+    for _ in decode(model, planned, rows, searching(model, planned, rows)):
+        yield watch.text[said:]  # of several tokens at once, where they were guessed
+        said = len(watch.text)
     watch.flush()
-    yield watch.piece
+    yield watch.text[said:]
 
 
 @torch.no_grad()  # and not inference mode: the caller may write into what is returned
@@ -76,9 +81,13 @@ def next_distribution(model: Model, tokenizer: Tokenizer, text: Any) -> Tensor:
     return Reader(model, rows, 1).logits[0].float().log_softmax(-1)
 
 
-def searching(planned: Plan, rows: Sequence[Row]) -> Search:
+def searching(model: Model, planned: Plan, rows: Sequence[Row]) -> Search:
     """The search of a plan, over these rows."""
-    return OneByOne(planned, rows)
+    if planned.options.penalty_alpha:
+        return Contrastive(model, planned, rows)
+    if planned.options.speculate or planned.assistant is not None:
+        return speculative(model, planned, rows)
+    return Beams(planned, rows) if (planned.options.num_beams or 1) > 1 else OneByOne(planned, rows)
 
 
 @torch.inference_mode()
@@ -98,9 +107,9 @@ def decode(model: Model, planned: Plan, rows: Sequence[Row], search: Search) -> 
         yield from step.said
         if not step.rows:
             return
-        reader.go_on(step.rows, step.parents)
+        reader.go_on(step.rows, step.parents, step.guesses)
         if other is not None:
-            other.go_on(unprompted(step.rows), step.parents)
+            other.go_on(unprompted(step.rows), step.parents, step.guesses)
 
 
 def unprompted(rows: Sequence[Row]) -> list[Row]:

@@ -67,6 +67,11 @@ class DecodeOptions:
     grammar: str | None = option(None, "a Lark grammar, or a file with one: the text follows it, and may be cut off")
     max_time: float | None = option(None, "seconds after which every text ends where it is", above=0)
     guidance_scale: float | None = option(None, "above 1: further away from what would be written without the prompt", min=0)
+    speculate: Literal["lookup", "draft", "auto"] | None = option(
+        None, "guess several tokens at once, from the text or a model, and keep those that are right; the answer is the same, sooner"
+    )
+    assistant_model: Any = option(None, "folder of the smaller model, or n-grams, that guesses; its tokens are the same")
+    num_assistant_tokens: int | None = option(None, "tokens that are guessed at once at most (default: 16)", min=1)
     overflow: Literal["window"] | None = option(None, "texts longer than the context: go on with their last part (default: an error)")
     use_cache: bool | None = option(None, "keep what was read (default), or read all of it again for each token; the answer is the same")
     exact: bool | None = option(None, "the same bits in every batch (default), or torch's own products")
@@ -92,6 +97,8 @@ class DecodeOptions:
                 raise InputError(f"{shorter} ({least}) is more than {longer} ({most})")
         if self.max_length is not None and self.max_new_tokens is not None:
             raise InputError("max_length counts the prompt and max_new_tokens does not: give one of them")
+        if self.min_length is not None and self.min_new_tokens is not None:
+            raise InputError("min_length counts the prompt and min_new_tokens does not: give one of them")
         if "" in self.stop_strings:
             raise InputError("a stop string is empty, which would end every text before it begins: give at least one character")
         if "" in self.bad_words:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..base.errors import InputError
+from ..checkpoint.load import opened
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import filters, processors
@@ -24,8 +25,8 @@ from .settle import Settled, settle
 class Plan:
     """`options`: settled · `search`: how tokens are found · `processors`: what changes the scores, in order · `filters`: what else does
     where tokens are drawn · `ends`: ids that end a text · `dropped`: what generation_config.json says and does not apply, and why ·
-    `deadline`: the moment, of `time.monotonic()`, when every text ends · `constraint`: what a text may be · `first`: the id that each begins
-    with, whatever the model says."""
+    `deadline`: the moment, of `time.monotonic()`, when every text ends · `assistant`: the smaller model that guesses · `constraint`: what a
+    text may be · `first`: the id that each begins with, whatever the model says."""
 
     options: DecodeOptions
     search: str
@@ -34,6 +35,7 @@ class Plan:
     ends: tuple[int, ...]
     dropped: Mapping[str, str] = field(default_factory=dict)
     deadline: float | None = None
+    assistant: Model | None = None
     constraint: Constraint | None = None
     first: int | None = None
 
@@ -53,7 +55,7 @@ class Plan:
 def plan(model: Model, tokenizer: Tokenizer, asked: DecodeOptions) -> Plan:
     """What `asked` means for this model. InputError for what contradicts itself, does not apply or names no token."""
     found = settle(asked, model.generation, model.reads)
-    options, vocab = found.options, model.config.vocab_size
+    options, vocab = found.options, model.config.writes
     ends = options.eos_token_id or listed(model.config.eos_token_id)
     for name in ("suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id", "eos_token_id"):
         check_ids(name, getattr(options, name), vocab)
@@ -63,9 +65,9 @@ def plan(model: Model, tokenizer: Tokenizer, asked: DecodeOptions) -> Plan:
     deadline = None if options.max_time is None else time.monotonic() + options.max_time
     keep = 1 if options.num_beams == 1 else 1 + len(ends)  # beams must have something to go on with beside the ends
     drawn = tuple(drawing(options, keep)) if options.do_sample else ()
-    chain = tuple(changing(found, model, tokenizer, ends))
-    held = constraint(options, tokenizer, vocab, ends)
-    return Plan(options, found.search, chain, drawn, tuple(ends), found.dropped, deadline, held, first_id(options, model))
+    chain, assistant = tuple(changing(found, model, tokenizer, ends)), assistant_of(options, tokenizer)
+    held, first = constraint(options, tokenizer, vocab, ends), first_id(options, model)
+    return Plan(options, found.search, chain, drawn, tuple(ends), found.dropped, deadline, assistant, held, first)
 
 
 def first_id(asked: DecodeOptions, model: Model) -> int | None:
@@ -73,6 +75,18 @@ def first_id(asked: DecodeOptions, model: Model) -> int | None:
     if asked.forced_bos_token_id is None and model.reads == "source":
         return model.config.forced_bos_token_id
     return asked.forced_bos_token_id
+
+
+def assistant_of(options: DecodeOptions, tokenizer: Tokenizer) -> Model | None:
+    """The smaller model that guesses. InputError unless it has the same tokens."""
+    if options.assistant_model is None:
+        return None
+    assistant, words = opened(options.assistant_model)
+    if words.inner.get_vocab(with_added_tokens=True) != tokenizer.inner.get_vocab(with_added_tokens=True):
+        raise InputError("assistant_model has other tokens than the model: train it with the tokenizer of the model")
+    if assistant.reads != "text":
+        raise InputError("assistant_model reads a source, and a guess is a text continued: take one such as ngram, gpt2 or llama")
+    return assistant
 
 
 def changing(found: Settled, model: Model, tokenizer: Tokenizer, ends: Sequence[int]) -> Iterable[Processor]:

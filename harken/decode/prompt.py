@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.errors import InputError
+from ..text.chat import chat_ids
 from ..text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def read_prompt(model: Model, tokenizer: Tokenizer, given: Any) -> Prompt:
     if isinstance(given, str):
         return Prompt(given, ids_of(model, tokenizer, given), "" if model.reads == "source" else given)
     if isinstance(given, Sequence | np.ndarray) and len(given) and all(isinstance(one, Mapping) for one in given):
-        text = tokenizer.chat(given)
-        return Prompt(text, tokenizer.encode_parsed(text))
+        return Prompt(*chat_ids(tokenizer, given))
     if isinstance(given, Sequence | np.ndarray) and all(isinstance(one, int | np.integer) for one in given):
         ids = [int(one) for one in given]
         text = tokenizer.decode(ids)  # raises for an id outside the vocabulary

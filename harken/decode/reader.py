@@ -36,25 +36,45 @@ class Reader:
         """Bytes of the cache."""
         return self.cache.nbytes
 
-    def go_on(self, rows: Sequence[Row], parents: Sequence[int]) -> None:
-        """Read the newest token of every row; the n-th went on from the `parents[n]`-th of the rows before."""
+    def go_on(self, rows: Sequence[Row], parents: Sequence[int], guesses: Sequence[Sequence[int]] = (), agreed: Sequence[int] = ()) -> None:
+        """Read the newest token of every row; the n-th went on from the `parents[n]`-th of the rows before.
+
+        `guesses`: of each row, what is read after it; then there are `logits` (T, V) for each of these tokens, row after row · `agreed`:
+        tokens of each row that were read as they are now (all but the newest)."""
         again = [row.outgrown(self.model.context) for row in rows]
         if not self.cached:
             self._read(rows)
             return
+        self._keep(parents)
+        held = [int(length) for length in self.cache.lengths]
+        texts: list[list[int]] = [[] for _ in held]
+        for i, (row, place, anew) in enumerate(zip(rows, self._places, again, strict=True)):
+            seen = row.seen
+            held[place] = 0 if anew else min(held[place], agreed[i] if agreed else len(seen) - 1)
+            texts[place] = seen[held[place] :] + list(guesses[i] if guesses else ())
+        self.cache.trim(torch.tensor(held))
+        if any(guesses):
+            self.logits = self._feed_all(texts, [1 + len(guess) for guess in guesses])
+        else:
+            logits = self._feed(texts)
+            self.logits = logits if len(self._places) == len(held) else logits[self._places]
+
+    def read_on(self, texts: Sequence[Sequence[int]]) -> None:
+        """Read further tokens of each row, of some of them none; the logits of those stay what they are not worth."""
+        of_all: list[Sequence[int]] = [[] for _ in self.cache.lengths]
+        for place, text in zip(self._places, texts, strict=True):
+            of_all[place] = text
+        self.logits = self._feed(of_all)[self._places]
+
+    def _keep(self, parents: Sequence[int]) -> None:
+        """Go on with these rows only, if that is worth copying them."""
         places = [self._places[parent] for parent in parents]
         held = len(self.cache.lengths)
         if len(places) <= 0.75 * held or any(b <= a for a, b in itertools.pairwise(places)):
             if places != list(range(held)):
                 self.cache.select(torch.tensor(places))
-            places, held = list(range(len(places))), len(places)
-        self._places, texts = places, [[] for _ in range(held)]
-        for row, place, anew in zip(rows, places, again, strict=True):
-            texts[place] = row.seen if anew else row.ids[-1:]
-        if any(again):
-            self.cache.trim(self.cache.lengths.index_fill(0, torch.tensor([p for p, anew in zip(places, again, strict=True) if anew]), 0))
-        logits = self._feed(texts)
-        self.logits = logits if len(places) == held else logits[places]
+            places = list(range(len(places)))
+        self._places = places
 
     def _read(self, rows: Sequence[Row]) -> None:
         """Read all of every row, what they all begin with only once."""
@@ -93,6 +113,13 @@ class Reader:
             logits = found if logits is None else torch.where(ends[:, None], found, logits)
         assert logits is not None
         return logits
+
+    def _feed_all(self, texts: Sequence[Sequence[int]], ends: Sequence[int]) -> Tensor:
+        """Read a few tokens of each row; (T, V) of what follows each of the last `ends` of them."""
+        ids, mask = padded(texts, self.model.device)
+        found = self.model(ids, mask, cache=self.cache)  # (rows, L, V)
+        lengths = [len(texts[place]) for place in self._places]
+        return torch.cat([found[place, n - end : n] for place, n, end in zip(self._places, lengths, ends, strict=True)])
 
 
 def common(texts: Sequence[Sequence[int]]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..base.errors import InputError
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .constrain.guard import Guard
+from .constrain.guard import HALT, Guard
 from .options import Generated
 from .plan import Plan
 from .prompt import Prompt, first_ids
@@ -55,7 +55,7 @@ class Row:
 
     def write(self, token: int, logprob: float, plan: Plan) -> bool:
         """One more token; whether it is one of text, which an end is not. The text may end with it, or with the time that was given."""
-        if self.guard is not None and self.guard.halted:
+        if token == HALT:
             self.finish = "stop"
             return False
         self.ids.append(token)

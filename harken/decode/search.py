@@ -7,7 +7,7 @@ on and from which of those before.   A rows under way · V vocabulary
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,11 +22,12 @@ from .sample import draw, likeliest
 
 class Step(NamedTuple):
     """`rows`: those that go on · `parents`: for each of them, the place among the rows before of the one it continues · `said`: tokens of
-    text that are certain now, and of which row."""
+    text that are certain now, and of which row · `guesses`: for each row what else is to be read, as it may be what comes next."""
 
     rows: list[Row]
     parents: list[int]
     said: list[tuple[Row, int]]
+    guesses: Sequence[Sequence[int]] = ()
 
 
 class Search(Protocol):
@@ -65,7 +66,7 @@ class OneByOne:
         return self.all
 
 
-def pick(plan: Plan, rows: Sequence[Row], scores: Tensor) -> Tensor:
+def pick(plan: Plan, rows: Sequence[Any], scores: Tensor) -> Tensor:
     """scores (A, V) -> (A,) the next id of every row. It depends on the row alone: its tokens, its chance, how many it has written."""
     scores = permitted(apply(plan.processors, scores.float(), rows), rows)
     if not plan.options.do_sample:
@@ -74,7 +75,7 @@ def pick(plan: Plan, rows: Sequence[Row], scores: Tensor) -> Tensor:
     return settled(draw(apply(plan.filters, scores, rows), chances), rows)
 
 
-def permitted(scores: Tensor, rows: Sequence[Row]) -> Tensor:
+def permitted(scores: Tensor, rows: Sequence[Any]) -> Tensor:
     """scores (A, V) with -inf for what a row's constraint does not allow next."""
     if all(row.guard is None for row in rows):
         return scores
@@ -82,7 +83,7 @@ def permitted(scores: Tensor, rows: Sequence[Row]) -> Tensor:
     return scores.masked_fill(~torch.from_numpy(np.stack(masks)).to(scores.device), OUT)
 
 
-def settled(ids: Tensor, rows: Sequence[Row]) -> Tensor:
+def settled(ids: Tensor, rows: Sequence[Any]) -> Tensor:
     """ids (A,), but where a constrained text could not end in time behind one, what ends it."""
     if all(row.guard is None for row in rows):
         return ids
@@ -94,5 +95,5 @@ def settled(ids: Tensor, rows: Sequence[Row]) -> Tensor:
 
 
 def logprobs_of(logits: Tensor, ids: Tensor) -> Tensor:
-    """logits (A, V), ids (A,) -> (A,) natural log-probability under the model itself."""
-    return F.log_softmax(logits.float(), -1).gather(-1, ids[:, None])[:, 0]
+    """logits (A, V), ids (A,) -> (A,) natural log-probability under the model itself (of no token, HALT, it has no meaning)."""
+    return F.log_softmax(logits.float(), -1).gather(-1, ids.clamp(min=0)[:, None])[:, 0]

@@ -108,6 +108,7 @@ def settle(asked: DecodeOptions, said: Mapping[str, Any], reads: str) -> Settled
         where = "" if "num_beams" in own else f", from {FILE}"
         raise InputError(f"num_return_sequences ({n}) is more than num_beams ({beams}{where}): give as many beams")
     grouped(both, own, beams, draws, drop)
+    speculated(both, beams, drop)
     if reads == "source":
         drop(("guidance_scale",), "is for models that continue a text", "leave it out")
         drop(("overflow",), "is for models that continue a text, and this one reads a source", "shorten the source")
@@ -124,7 +125,7 @@ def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str
     names = {f.name for f in dataclasses.fields(DecodeOptions)} - {"seed", *CONSTRAINTS} | set(OTHERS)
     found = {}
     for name, value in said.items():
-        nothing = value is None or value is False or value in ([], {}) or (value == 0 and not name.endswith("token_id"))
+        nothing = value is None or value is False or value in ([], {}) or (value == 0 and name != "length_penalty" and not name.endswith("token_id"))
         if nothing or name in own or name in SILENT or name.startswith(("_", "output_", "return_")):
             continue
         if value in NEUTRAL.get(name, ()) and not (name == "top_k" and said.get("do_sample")):
@@ -133,10 +134,11 @@ def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str
             found[name] = tuple(value) if isinstance(value, list) else value
         else:
             dropped[name] = "is not known here"
-    if "max_new_tokens" in own or "max_length" in own:  # the caller's limit stands for both
-        found = {name: value for name, value in found.items() if name not in ("max_new_tokens", "max_length")}
-    if "max_new_tokens" in found:
-        found.pop("max_length", None)
+    for new, whole in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
+        if new in own or whole in own:  # the caller's limit stands for both
+            found = {name: value for name, value in found.items() if name not in (new, whole)}
+        if new in found:
+            found.pop(whole, None)
     if own.get("do_sample") is False or own.get("temperature") == 0:
         found.pop("do_sample", None)
     _check(found)
@@ -192,6 +194,22 @@ def sampled(own: Mapping[str, Any], both: Mapping[str, Any], beams: int, n: int)
             raise InputError(f"do_sample=False draws nothing, so {asked[0]} says nothing: leave one of them out")
         return False
     return bool(own.get("do_sample") or asked or (n > 1 and beams == 1) or both.get("do_sample"))
+
+
+def speculated(both: dict[str, Any], beams: int, drop: Any) -> None:
+    """InputError where tokens are to be guessed and cannot be."""
+    names = ("speculate", "assistant_model", "num_assistant_tokens")
+    if both.get("penalty_alpha") or beams > 1:
+        drop(names, "is for one token after the other", "leave it or the search out")
+    for name, clash in (("overflow", "window"), ("use_cache", False)):
+        if both.get(name) == clash:
+            drop(names, f"cannot go with {name}={clash}", "leave one of them out")
+    if both.get("speculate") == "draft" and both.get("assistant_model") is None:
+        raise InputError("speculate=draft needs assistant_model: the smaller model that guesses")
+    if both.get("speculate") == "lookup":
+        drop(("assistant_model",), "does not guess where speculate is lookup", "let speculate be draft or auto")
+    if both.get("speculate") is None and both.get("assistant_model") is None:
+        drop(("num_assistant_tokens",), "is for guessing tokens", "give speculate beside it")
 
 
 def grouped(both: dict[str, Any], own: Mapping[str, Any], beams: int, draws: bool, drop: Any) -> None:

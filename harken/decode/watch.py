@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from ..text.stream import Stream
@@ -23,6 +24,12 @@ class Watch:
     def flush(self) -> None:
         """There are no more tokens: what was held back is certain now."""
         self._say(self.stream.flush(), last=True)
+
+    def fork(self) -> Watch:
+        """The same text once more, to go on another way from here."""
+        other = copy.copy(self)
+        other.stream = self.stream.fork()
+        return other
 
     def _say(self, text: str, last: bool) -> None:
         self.piece = ""

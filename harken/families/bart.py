@@ -18,6 +18,7 @@ from ..nn.mlp import MLP
 from ..nn.position import Learned
 from ..nn.stack import Stack
 from .config import SourceConfig, must_divide
+from .heads import SOURCE_HEADS, source_head, source_names
 from .names import Bare, Cat, Rule
 
 
@@ -70,7 +71,7 @@ class BartConfig(SourceConfig):
 
     @property
     def shared(self) -> bool:
-        """Whether source and target have the same token vectors; where the head has a matrix of its own, so has either side."""
+        """Where the head has a matrix of its own, so has either side."""
         return self.tie_word_embeddings
 
     @property
@@ -96,8 +97,8 @@ def both(c: BartConfig, encoder: Embedding, decoder: Embedding, vocab: int) -> E
     """The model on its embeddings; it writes tokens of `vocab`."""
     reads = Stack(encoder, blocks(c, c.encoder_layers, c.encoder_attention_heads, c.encoder_ffn_dim, cross=False))
     writes = Stack(decoder, blocks(c, c.decoder_layers, c.decoder_attention_heads, c.decoder_ffn_dim, cross=True))
-    head = LanguageModel(None if c.tie_word_embeddings else Linear(c.d_model, vocab, bias=False), shift=vocab)
-    return EncoderDecoder(reads, writes, head, context=c.max_position_embeddings)
+    words = LanguageModel(None if c.tie_word_embeddings else Linear(c.d_model, vocab, bias=False), shift=vocab)
+    return EncoderDecoder(reads, writes, source_head(c, c.d_model, words), context=c.max_position_embeddings)
 
 
 def build(c: BartConfig) -> EncoderDecoder:
@@ -136,14 +137,9 @@ def names(c: BartConfig) -> dict[str, Rule]:
         **side(c, "encoder", "encoder"),
         **side(c, "stack", "decoder"),
         "head": Bare("final_logits_bias"),
-        "head.out": "lm_head",
+        **source_names(c),
     }
 
 
-HEADS = (
-    r"^(lm_head|classification_head|qa_outputs)\.",
-    r"^final_logits_bias$",
-    r"^model\.(shared|encoder\.embed_tokens|decoder\.embed_tokens)\.",
-)
-IGNORE = (r"(encoder|decoder)\.version$", *HEADS)  # what old versions saved; heads of other tasks, or what is shared once more
+IGNORE = (r"(encoder|decoder)\.version$", *SOURCE_HEADS)  # the first is what old versions saved
 LEARNS = "gradients"

@@ -13,8 +13,7 @@ from ..base.errors import InputError
 from .tasks import check_task, task_of, tasks_of
 
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
-PAIRS = ("span", "pretraining")
-"""Tasks whose head tells two things apart, whatever the labels: start and end, one order and the other."""
+PAIRS = ("span", "pretraining")  # tasks whose head tells two things apart, whatever the labels: start and end, one order and the other
 
 
 @dataclass(kw_only=True)
@@ -60,9 +59,8 @@ class Config:
         """From config.json's object. InputError when a field has the wrong type or a size is not positive."""
         known = {f.name: f for f in dataclasses.fields(cls) if f.name not in ("extra", "task")}
         given: dict[str, Any] = {k: v for k, v in values.items() if k in known and (v is not None or "None" in str(known[k].type))}
-        missing = [
-            n for n, f in known.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and n not in given
-        ]
+        unset = dataclasses.MISSING
+        missing = [n for n, f in known.items() if f.default is unset and f.default_factory is unset and n not in given]
         if missing:
             raise InputError(f"config.json lacks {', '.join(missing)}, which a {cls.model_type} model needs")
         count = values.get("num_labels")
@@ -84,6 +82,11 @@ class Config:
     def _unset(self, f: dataclasses.Field) -> bool:
         return getattr(self, f.name) is None and f.default is None and not f.name.endswith("_token_id")
 
+    @property
+    def writes(self) -> int:
+        """Tokens of the vocabulary it writes with."""
+        return self.vocab_size
+
     def check(self) -> None:
         """Refuse sizes that cannot be built."""
         for f in dataclasses.fields(self):
@@ -91,8 +94,7 @@ class Config:
             size = f.type == "int" or (f.type == "int | None" and value is not None and not f.name.endswith("_token_id"))
             if size and not (type(value) is int and value > 0):
                 raise InputError(f"config.json: {f.name} must be a positive whole number, not {value!r}")
-            number = f.type == "float" or (f.type == "float | None" and value is not None)
-            if number and type(value) not in (int, float):
+            if (f.type == "float" or (f.type == "float | None" and value is not None)) and type(value) not in (int, float):
                 raise InputError(f"config.json: {f.name} must be a number, not {value!r}")
             if f.type in ("bool", "str") and type(value).__name__ != f.type:
                 raise InputError(f"config.json: {f.name} must be {'true or false' if f.type == 'bool' else 'a name'}, not {value!r}")
@@ -120,12 +122,21 @@ class SourceConfig(Config):
     forced_bos_token_id: int | None = None
     is_encoder_decoder: bool = True
 
+    @property
+    def start(self) -> int:
+        """What a target starts with: as a text does, unless config.json says otherwise."""
+        known = (self.decoder_start_token_id, self.bos_token_id, self.pad_token_id, self.eos_token_id)
+        return next((each for each in known if isinstance(each, int)), 0)
+
+    @property
+    def shared(self) -> bool:
+        """Whether source and target have the same token vectors; None says what the family says."""
+        return getattr(self, "share_encoder_decoder_embeddings", None) is not False
+
     def check(self) -> None:
-        """Refuse sizes that cannot be built; a target starts as a text does, unless config.json says otherwise."""
+        """Refuse sizes that cannot be built; what a target starts with is settled."""
         super().check()
-        if self.decoder_start_token_id is None:
-            known = (self.bos_token_id, self.pad_token_id, self.eos_token_id)
-            self.decoder_start_token_id = next((each for each in known if isinstance(each, int)), 0)
+        self.decoder_start_token_id = self.start
 
     def write(self) -> dict[str, Any]:
         """config.json's object; what a target starts with is always said."""

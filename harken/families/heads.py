@@ -1,6 +1,7 @@
 """What stands on the body of each family, task by task, and what Hugging Face calls it; heads it does not have are ours.
 
-A decoder is judged by its last token, the only one that has seen all; an encoder by its first.
+A decoder is judged by its last token, the only one that has seen all; an encoder by its first; what has both by where its source ends,
+as its decoder sees it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ from .names import Rule
 
 HEADS = (r"^(lm_head|score|qa_outputs|classifier|multiple_choice_head|v_head)\.",)
 """Tensors of decoders' heads: a file may hold those of a task it is not opened for."""
+SOURCE_HEADS = (
+    r"^(lm_head|classification_head|qa_outputs|classifier)\.",
+    r"^final_logits_bias$",
+    r"^((model|transformer)\.)?(shared|(encoder|decoder)\.embed_tokens)\.",
+)
+"""Those of models that read a source, and what such a file holds once more where it is shared."""
 
 
 def decoder_head(c: Config, dim: int, *, tied: bool, bias: bool = False) -> nn.Module:
@@ -69,3 +76,20 @@ def encoder_head(c: Config, dim: int, *, words: MaskedLanguageModel, act: str, d
     outputs = {"classification": c.num_labels, "pretraining": 2}.get(c.task)  # None: one number for each choice
     judge = PerSequence(dim, outputs, at="first", act=act, dropout=(early if c.task == "classification" else 0.0, drop))
     return Pretraining(words, judge) if c.task == "pretraining" else judge
+
+
+def source_head(c: Config, dim: int, words: LanguageModel) -> nn.Module:
+    """The head of a model that reads a source; `words`: for one that writes."""
+    drop = c.classifier_dropout or 0.0
+    if c.task == "classification":
+        return PerSequence(dim, c.num_labels, at="last", act="tanh", dropout=(drop, drop))
+    if c.task == "text2text":
+        return words
+    return PerToken(dim, 2 if c.task == "span" else c.num_labels, dropout=drop if c.task == "token-classification" else 0.0)
+
+
+def source_names(c: Config) -> dict[str, Rule]:
+    """The same on disk."""
+    dense = {"head.dense": "classification_head.dense"} if c.task == "classification" else {}
+    out = {"classification": "classification_head.out_proj", "token-classification": "classifier", "span": "qa_outputs"}
+    return {**dense, "head.out": out.get(c.task, "lm_head")}

@@ -33,7 +33,7 @@ class MarianConfig(bart.BartConfig):
 
     @property
     def shared(self) -> bool:
-        """Whether source and target have the same token vectors."""
+        """Not where either side has a vocabulary of its own."""
         return self.share_encoder_decoder_embeddings and self.tie_word_embeddings
 
     @property

@@ -20,13 +20,14 @@ from ..nn.encoder_decoder import EncoderDecoder
 from ..nn.heads import LanguageModel
 from ..nn.linear import Linear
 from ..nn.mlp import MLP
+from ..nn.models import Encoder
 from ..nn.relative import RelativeBias
 from ..nn.stack import Stack
 from .config import SourceConfig
+from .heads import SOURCE_HEADS, source_head, source_names
 from .names import Cat, Rule
 
-ANY = 100_000
-"""Tokens it can read: distances have no end, memory has."""
+ANY = 100_000  # tokens it can read: distances have no end, memory has
 
 
 @dataclass(kw_only=True)
@@ -54,6 +55,7 @@ class T5Config(SourceConfig):
     decoder_start_token_id: int | None = 0
     tie_word_embeddings: bool = True
     scale_decoder_outputs: bool | None = None
+    share_encoder_decoder_embeddings: bool | None = None
 
     @classmethod
     def sized(cls, width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> Self:
@@ -78,10 +80,7 @@ class T5Config(SourceConfig):
     @classmethod
     def read(cls, values: dict[str, Any]) -> Self:
         """What the scale depends on is read before anything unties the head."""
-        scaled = values.get("scale_decoder_outputs")
-        return super().read(
-            {**values, "scale_decoder_outputs": values.get("tie_word_embeddings") is not False if scaled is None else scaled}
-        )
+        return super().read({"scale_decoder_outputs": values.get("tie_word_embeddings") is not False, **values})
 
     @property
     def context_length(self) -> int:
@@ -91,14 +90,13 @@ class T5Config(SourceConfig):
     def check(self) -> None:
         """Refuse what cannot be built."""
         super().check()
-        if self.relative_attention_num_buckets < 4 or self.relative_attention_max_distance <= self.relative_attention_num_buckets // 2:
-            raise InputError(
-                "config.json: relative_attention_num_buckets must be at least 4, relative_attention_max_distance more than half of it, not "
-                f"{self.relative_attention_num_buckets} and {self.relative_attention_max_distance}"
-            )
+        near, far = self.relative_attention_num_buckets, self.relative_attention_max_distance
+        if near < 4 or far <= near // 2:
+            wanted = "relative_attention_num_buckets must be at least 4, relative_attention_max_distance more than half of it"
+            raise InputError(f"config.json: {wanted}, not {near} and {far}")
 
 
-def build(c: T5Config) -> EncoderDecoder:
+def build(c: T5Config) -> EncoderDecoder | Encoder:
     tokens, norm = Linear(c.d_model, c.vocab_size, bias=False), partial(nn.RMSNorm, c.d_model, eps=c.layer_norm_epsilon)
     gated, act = c.feed_forward_proj.startswith("gated-"), c.feed_forward_proj.removeprefix("gated-")
     act = "gelu_new" if gated and act == "gelu" else act  # the approximation by tanh
@@ -111,23 +109,26 @@ def build(c: T5Config) -> EncoderDecoder:
 
     def stack(layers: int, *, writes: bool) -> Stack:
         bias = RelativeBias(c.relative_attention_num_buckets, c.num_heads, reach=c.relative_attention_max_distance, causal=writes)
-        embed = Embedding(c.vocab_size, c.d_model, tokens=tokens, dropout=c.dropout_rate)
+        embed = Embedding(c.vocab_size, c.d_model, tokens=tokens if c.shared else None, dropout=c.dropout_rate)
         return Stack(embed, [block(writes) for _ in range(layers)], norm=norm(), bias=bias)
 
     scaled = c.tie_word_embeddings if c.scale_decoder_outputs is None else c.scale_decoder_outputs
-    head = LanguageModel(
-        None if c.tie_word_embeddings else Linear(c.d_model, c.vocab_size, bias=False), scale=c.d_model**-0.5 if scaled else 1.0
-    )
-    reads, writes = stack(c.num_layers, writes=False), stack(c.num_decoder_layers or c.num_layers, writes=True)
-    return EncoderDecoder(reads, writes, head, context=ANY)
+    own = None if c.tie_word_embeddings else Linear(c.d_model, c.vocab_size, bias=False)
+    head = source_head(c, c.d_model, LanguageModel(own, scale=c.d_model**-0.5 if scaled else 1.0))
+    reads = stack(c.num_layers, writes=False)
+    if c.task == "token-classification":
+        return Encoder(reads, head, context=ANY)
+    return EncoderDecoder(reads, stack(c.num_decoder_layers or c.num_layers, writes=True), head, context=ANY)
 
 
 def names(c: T5Config) -> dict[str, Rule]:
-    table: dict[str, Rule] = {f"{ours}.embed.tokens": "shared" for ours in ("encoder", "stack")}
-    for ours, theirs, last in (("encoder", "encoder", 1), ("stack", "decoder", 2)):
+    alone, table = c.task == "token-classification", source_names(c)
+    body = "transformer." if c.task in ("classification", "token-classification") else ""
+    for side, last in (("encoder", 1),) if alone else (("encoder", 1), ("decoder", 2)):
+        ours, theirs = "encoder" if side == "encoder" and not alone else "stack", body + side
         at, there = f"{ours}.blocks.*", f"{theirs}.block.*.layer"
-        wide = f"{there}.{last}.DenseReluDense"
         table |= {
+            f"{ours}.embed.tokens": f"{body}shared" if c.shared else f"{theirs}.embed_tokens",
             f"{ours}.bias": f"{theirs}.block.0.layer.0.SelfAttention.relative_attention_bias",
             f"{at}.attn_norm": f"{there}.0.layer_norm",
             f"{at}.attn.qkv": Cat(*(f"{there}.0.SelfAttention.{x}" for x in "qkv")),
@@ -137,14 +138,13 @@ def names(c: T5Config) -> dict[str, Rule]:
             f"{at}.cross.kv": Cat(*(f"{there}.1.EncDecAttention.{x}" for x in "kv")),
             f"{at}.cross.out": f"{there}.1.EncDecAttention.o",
             f"{at}.mlp_norm": f"{there}.{last}.layer_norm",
-            f"{at}.mlp.gate": f"{wide}.wi_0",
-            f"{at}.mlp.up": f"{wide}.wi_1" if c.feed_forward_proj.startswith("gated-") else f"{wide}.wi",
-            f"{at}.mlp.down": f"{wide}.wo",
+            f"{at}.mlp.gate": f"{there}.{last}.DenseReluDense.wi_0",
+            f"{at}.mlp.up": f"{there}.{last}.DenseReluDense.{'wi_1' if c.feed_forward_proj.startswith('gated-') else 'wi'}",
+            f"{at}.mlp.down": f"{there}.{last}.DenseReluDense.wo",
             f"{ours}.norm": f"{theirs}.final_layer_norm",
         }
-    return table | {"head.out": "lm_head"}
+    return table
 
 
-HEADS = (r"^(lm_head|classification_head|qa_outputs|classifier)\.", r"^(encoder|decoder)\.embed_tokens\.")
-IGNORE = (r"EncDecAttention\.relative_attention_bias\.weight$", *HEADS)  # what old versions saved; heads of other tasks; what is shared
+IGNORE = (r"EncDecAttention\.relative_attention_bias\.weight$", *SOURCE_HEADS)  # the first is what old versions saved
 LEARNS = "gradients"

@@ -17,6 +17,7 @@ WRITE = {**CONTINUE, **JUDGE, "double-heads": "DoubleHeadsModel", "value": "ForV
 FILL = {"masked-language-modeling": "ForMaskedLM", **JUDGE}
 PRETRAIN = {**FILL, "pretraining": "ForPreTraining"}
 TRANSLATE = {"text2text": "ForConditionalGeneration"}
+ANSWER = {**TRANSLATE, "classification": JUDGE["classification"], "span": JUDGE["span"]}
 
 MODELS: dict[str, tuple[str, dict[str, str]]] = {
     "ngram": ("Ngram", CONTINUE),
@@ -39,8 +40,8 @@ MODELS: dict[str, tuple[str, dict[str, str]]] = {
     "albert": ("Albert", PRETRAIN),
     "seq2seq": ("Seq2Seq", TRANSLATE),
     "transformer": ("Transformer", TRANSLATE),
-    "t5": ("T5", TRANSLATE),
-    "bart": ("Bart", TRANSLATE),
+    "t5": ("T5", {**ANSWER, "token-classification": JUDGE["token-classification"]}),
+    "bart": ("Bart", ANSWER),
     "marian": ("Marian", {"text2text": "MTModel"}),
 }
 """model_type -> (how its classes begin, task -> how they end); the first task is the one it learned its language by."""

@@ -45,7 +45,7 @@ class Prepared:
         """Cut the texts as far as the model reads at once, and put in front of every target what its targets start with."""
 
         def suited(side: Any) -> Any:
-            return side.after(model.config.decoder_start_token_id) if model.config.reads == "source" else side.within(model.span)
+            return side.after(model.config.decoder_start_token_id) if model.reads == "source" else side.within(model.span)
 
         self.train = suited(self.train)
         self.valid, self.test = (None if side is None else suited(side) for side in (self.valid, self.test))

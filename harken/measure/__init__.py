@@ -1,1 +1,1 @@
-"""How good a model is: loss, perplexity, bits per byte. Memory does not grow with the data."""
+"""How good a model is: loss, metrics, how sure they are, and what is had for nothing. Memory hardly grows with the data."""

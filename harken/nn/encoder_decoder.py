@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..base.errors import InputError
 from .attend import Look
 from .cache import SourceCache
 from .call import Call
-from .heads import last_of
+from .heads import PerSequence, last_of
 from .mask import Mask
 from .sourced import Kinds, SourceModel
 from .stack import Stack
@@ -27,18 +29,21 @@ class Pair:
     writing: Call
     source: Tensor | None = None
     reading: Call | None = None
+    target: Tensor | None = None  # where the model makes it itself
 
 
 class EncoderDecoder(SourceModel):
-    """`encoder` reads, `stack` writes; every block of `stack` has a CrossAttention."""
+    """`encoder` reads, `stack` writes; every block of `stack` has a CrossAttention. A `head` that does not write judges what was read."""
 
     def __init__(self, encoder: Stack, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()
         self.encoder, self.stack, self.head, self.context = encoder, stack, head, context
+        self.reads = "source" if getattr(head, "writes", True) else "text"
 
     @torch.no_grad()
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> SourceCache:
         """Read the source (B, S); a cache that holds its keys and values, with room for `length` target tokens in each row."""
+        self.must_write()
         source, mask = self.admit_source(source, mask, batch)
         attn: Any = self.stack.blocks[0].attn
         tokens = self.stack.embed.tokens
@@ -46,6 +51,12 @@ class EncoderDecoder(SourceModel):
         cache = SourceCache(len(self.stack.layers), batch, attn.kv_heads, attn.width, min(length, self.context), like)
         cache.memory, cache.sources = self.read(source, self._reading(source, mask, None)), mask.lengths
         return cache
+
+    def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: SourceCache) -> Tensor:
+        """Target ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
+        x = self.stack(ids, self.prepare(ids, mask=mask, cache=cache).writing)
+        cache.close()
+        return x
 
     def prepare(
         self,
@@ -64,19 +75,25 @@ class EncoderDecoder(SourceModel):
             call = self._writing(positions, keys, mask, cache.memory[0][0].shape[2], cache.sources, maps, past)
             call.memory, call.cache = cache.memory, cache
             return Pair(call)
+        if self.reads == "text":  # what is judged, behind what a target starts with
+            target = F.pad(ids[..., :-1], (1, 0), value=self.config.start)
         assert target is not None
         source, given = self.admit_source(ids, mask, len(target))
         rows, _ = self.admit(target, Mask())
         positions = torch.arange(rows.shape[1], device=rows.device)[None]
         writing = self._writing(positions, rows.shape[1], Mask(), source.shape[1], given.lengths, maps)
-        return Pair(writing, source, self._reading(source, given, maps))
+        if isinstance(self.head, PerSequence):
+            writing.places = last_ends(source, given.lengths, self.config.eos_token_id)
+        return Pair(writing, source, self._reading(source, given, maps), target if self.reads == "text" else None)
 
     def compute(self, ids: Tensor, call: Pair, last: bool = False) -> Tensor:
-        """Target ids (B, L) -> logits; the keys and values of the new tokens are in the cache."""
+        """Target ids (B, L), or the source of a model that judges, -> what the head says; the keys and values of the new tokens are in the
+        cache."""
         if call.source is not None and call.reading is not None:
             call.writing.memory = self.read(call.source, call.reading)
-        x = self.stack(ids, call.writing)  # (B, L, D)
-        return self.head(last_of(x, call.writing.mask) if last else x, self.stack.embed.tokens, call.writing.mask)
+        x = self.stack(ids if call.target is None else call.target, call.writing)  # (B, L, D)
+        x = last_of(x, call.writing.mask) if last else x
+        return self.head(x, self.stack.embed.tokens, call.writing.mask, call.writing.places)
 
     def read(self, source: Tensor, call: Call) -> list[tuple[Tensor, Tensor]]:
         """source (B, S) -> what every layer that writes may look at: keys and values."""
@@ -99,3 +116,19 @@ class EncoderDecoder(SourceModel):
         rows = positions if sources is None else positions.expand(len(sources), positions.shape[1])
         source = Look.of(Mask(lengths=sources), rows, read, exact=self.packed, maps=seen)
         return Call(positions.clamp(max=self.context - 1), {None: look}, mask, source=source)
+
+
+def last_ends(source: Tensor, lengths: Tensor | None, ends: int | list[int] | None) -> Tensor:
+    """source (B, S) -> (B,) where each row has the last token that ends a text, by which it is judged; its last real token where no token
+    ends a text. InputError when a row has none."""
+    length = source.shape[1]
+    found = torch.ones_like(source, dtype=torch.bool)
+    if lengths is not None:
+        found = torch.arange(length, device=source.device) < lengths.to(source.device)[:, None]
+    if ends is not None:
+        found = found & torch.isin(source, torch.tensor(ends, device=source.device))
+    there = found.any(1)
+    if not there.all():
+        row = int((~there).nonzero()[0])
+        raise InputError(f"row {row} has no token {ends}, which ends a text and by which this model judges it: put it behind every text")
+    return length - 1 - found.flip(1).int().argmax(1)

@@ -49,6 +49,11 @@ class Model(nn.Module):
         """An empty cache with room for `length` tokens in each of `batch` rows."""
         raise NotImplementedError
 
+    def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: Any) -> Tensor:
+        """ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer, of which the head makes logits. InputError where
+        the model has none."""
+        raise InputError(f"a {self.config.model_type} model has no hidden states for contrastive search: leave penalty_alpha out")
+
     def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
         """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first.
 
@@ -145,11 +150,13 @@ class Encoder(Model):
     def __init__(self, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()
         self.stack, self.head, self.context = stack, head, context
+        self.packs = stack.bias is None  # distances between the documents of a packed row say nothing
 
     def must_write(self) -> None:
         """InputError: an encoder sees the whole text at once, the next token too."""
+        what = "model" if self.config.reads == "text" else f"model built for {self.config.task}"
         raise InputError(
-            f"a {self.config.model_type} model reads, it does not write: to continue or score a text take one such as gpt2 or llama"
+            f"a {self.config.model_type} {what} reads, it does not write: to continue or score a text take one such as gpt2 or llama"
         )
 
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
@@ -178,6 +185,8 @@ class Encoder(Model):
         given = mask or Mask()
         rows, mask, types = rows_of(ids, given, types)
         admit(rows, mask, self.context)
+        if mask.starts is not None and not self.packs:
+            raise InputError(f"a {self.config.model_type} model cannot read a packed row: give its documents as the rows of a batch")
         new = rows.shape[1]
         positions = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device)
         look = Look.of(mask, positions.expand(len(rows), new), new, exact=self.packed, maps=maps)
@@ -234,6 +243,12 @@ class Decoder(Model):
         if cache is not None:
             cache.close()
         return answer
+
+    def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: KeyValueCache) -> Tensor:
+        """ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
+        x = self.stack(ids, self.prepare(ids, mask, cache=cache))
+        cache.close()
+        return x
 
     def prepare(
         self,

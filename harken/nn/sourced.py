@@ -5,6 +5,9 @@
     scores = model.score(target, source=..., source_mask=...)          (B, L) log-probability of each token, source given
 
 What a target starts with is `config.decoder_start_token_id`. A target is padded on the right, which its real tokens never see.
+A model that judges takes the source alone, and writes the source once more, one place later, to see it whole from either side:
+
+    answer = model(source, Mask(lengths=...))            (B, S) -> what its head says
 B batch · S source tokens · L target tokens · V vocabulary
 """
 
@@ -41,10 +44,12 @@ class SourceModel(Model):
         last: bool = False,
     ) -> Tensor:
         """model(source, target, mask of the source) or, with a cache, model(target, mask of the new tokens) -> logits (B, L, V) of what
-        follows each target token; `last`: only at each row's last real token, (B, V)."""
+        follows each target token; `last`: only at each row's last real token, (B, V). A model that judges: model(source, its mask)."""
         if isinstance(target, Mask):
             target, mask = None, target
-        if cache is None and target is None:
+        if self.reads == "text":
+            self._must_judge(target, writes=last or cache is not None)
+        elif cache is None and target is None:
             raise InputError(NO_SOURCE)
         if cache is not None and target is not None:
             raise InputError("the cache holds the source already: give the target alone")
@@ -69,11 +74,24 @@ class SourceModel(Model):
     def score(self, ids: Tensor, mask: Mask | None = None, *, source: Tensor | None = None, source_mask: Mask | None = None) -> Tensor:
         """Targets ids (B, L), which begin with what a target starts with, and their sources (B, S) -> (B, L) natural log-probability of
         each token given the source and the tokens before it; 0 for the first."""
+        self.must_write()
         if source is None:
             raise InputError(NO_SOURCE)
         if ids.shape[1] < 2:
             return ids.new_zeros(ids.shape).float()
         return found(self(source, ids[:, :-1], source_mask), ids)
+
+    def must_write(self) -> None:
+        """InputError unless the head says which token comes next."""
+        if self.reads == "text":
+            raise InputError(f"this model was built for {self.config.task}, so it cannot continue or score a text: take one for text2text")
+
+    def _must_judge(self, target: Tensor | None, *, writes: bool) -> None:
+        """InputError when a model that judges is asked for more."""
+        if writes:
+            self.must_write()
+        if target is not None:
+            raise InputError(f"this model was built for {self.config.task} and reads a source alone: leave the target out")
 
     def admit(self, ids: Tensor, mask: Mask, cache: Cache | None = None) -> tuple[Tensor, Mask]:
         """One side as rows (B, L) and their mask. InputError when it cannot be read."""

@@ -24,9 +24,10 @@ from .causal import Loss
 
 
 def tokenised_pairs(pairs: Pairs, tokenizer: Tokenizer, ledger: Ledger, stage: str = "tokens") -> PairSpans:
-    """Tokenise pairs; the ledger's stages "STAGE" and "source STAGE" tell what became of every text and token."""
+    """Tokenise pairs, the targets with the tokenizer's `target`; the ledger's stages "STAGE" and "source STAGE" tell what became of every
+    text and token."""
     source = tokenised(pairs.source, tokenizer, ledger, f"source {stage}", role="source")
-    return PairSpans(source, tokenised(pairs.target, tokenizer, ledger, stage, role="target"))
+    return PairSpans(source, tokenised(pairs.target, tokenizer.target, ledger, stage, role="target"))
 
 
 def batch_loss(model: Model, source: PairSpans, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:

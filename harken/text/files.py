@@ -15,7 +15,7 @@ import tokenizers
 from tokenizers import AddedToken, models, processors
 
 from ..base.errors import InputError
-from ..base.files import read_json
+from ..base.files import read_json, read_text
 from .known import CLASSES, FAMILIES, MODEL_TYPES, NEUTRAL, USUAL, Family, Layout, from_pieces
 from .marian import Marian, Side
 from .sentencepiece import CONTROL, USER_DEFINED, only_text
@@ -27,6 +27,7 @@ PIECES = ("spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
 MOST_RESERVED = 4096  # ids that may be free in front of an added token
 
 _CONFIG, _ADDED = "tokenizer_config.json", "added_tokens.json"
+TEMPLATE = "chat_template.jinja"
 _ORDER = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")  # in which transformers gives ids to special tokens that have none
 _LOOKED_FOR = (
     f"vocab.txt, vocab.json with merges.txt, a SentencePiece model ({', '.join(PIECES)}), source.spm with target.spm and vocab.json, "
@@ -47,7 +48,7 @@ class Found(NamedTuple):
 def read_tokenizer(
     folder: str | os.PathLike[str], *, side: Side | None = None
 ) -> tuple[tokenizers.Tokenizer | Marian, dict[str, str], dict[str, Any]]:
-    """(tokenizer, special tokens by role, every other key of tokenizer_config.json).
+    """(tokenizer, special tokens by role, every other key of tokenizer_config.json, and the chat template under its name there).
 
     Looks for tokenizer.json; else for the files of the family that tokenizer_config.json or config.json names; else, in this order, for
     vocab.txt, Marian's source.spm, vocab.json with merges.txt, a SentencePiece model, a tiktoken file.
@@ -56,6 +57,8 @@ def read_tokenizer(
     """
     folder = Path(folder)
     config = _config(folder)
+    if (folder / TEMPLATE).is_file():
+        config["chat_template"] = read_text(folder / TEMPLATE)
     if (folder / "tokenizer.json").is_file():
         inner = _from_json(folder / "tokenizer.json")
         special = [token.content for token in inner.get_added_tokens_decoder().values() if token.special]

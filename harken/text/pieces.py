@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..base.errors import InputError
 
 PIECE = 1_000_000  # characters: enough to keep the tokenizer busy, while its bookkeeping (about 200 bytes a token) stays small
 
@@ -68,3 +70,17 @@ def without_long_runs(text: str, longest: int) -> Iterator[str]:
             start = cut
     if start < len(text):
         yield text[start:]
+
+
+def not_text(texts: Sequence[object]) -> InputError:
+    """The error of texts that no tokenizer can encode, naming what is wrong with the first."""
+    for text in texts:
+        if not isinstance(text, str):
+            return InputError(f"a tokenizer encodes text (str), not {type(text).__name__}")
+        for place, character in enumerate(text):
+            if "\ud800" <= character <= "\udfff":
+                return InputError(
+                    f"character {place} of the text is half a character (the lone surrogate U+{ord(character):04X}): "
+                    "repair the text where it was cut, or pass it through text.encode('utf-8', 'replace').decode()"
+                )
+    return InputError("the text cannot be encoded")

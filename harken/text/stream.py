@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import re
 from collections.abc import Sequence
 
@@ -67,6 +68,13 @@ class Stream:
         self._utf8.reset()
         self._context, self._pending, self._said = [], [], ""
         return text
+
+    def fork(self) -> Stream:
+        """The same stream once more, to go on another way from here."""
+        other = copy.copy(self)
+        other._utf8, other._pending = codecs.getincrementaldecoder("utf-8")("replace"), list(self._pending)
+        other._utf8.setstate(self._utf8.getstate())
+        return other
 
     def _release(self, final: bool) -> str:
         if not self._pending:

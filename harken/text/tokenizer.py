@@ -15,7 +15,7 @@ from tokenizers import models
 
 from ..base.errors import InputError
 from ..base.files import write_json, write_text
-from .pieces import line_pieces, pieces, slices
+from .pieces import line_pieces, not_text, pieces, slices
 
 if TYPE_CHECKING:
     from .marian import Encoded, Marian, Side
@@ -38,16 +38,22 @@ class Tokenizer:
     do not, they are those of cls and sep) · `special_ids` (ids that `decode` skips) · `vocab_size` (largest id + 1, added tokens
     included) · `byte_level` (whether tokens are strings of bytes) · `byte_fallback` (whether some tokens, "<0x0A>", are single bytes) ·
     `marked` (whether a word's token has the blank in front of it, and every line is given one) · `names` (role to special token) ·
-    `extra` (every other key of tokenizer_config.json: it survives load and save).
+    `extra` (every other key of tokenizer_config.json, and the chat template: they survive load and save) · `target` (the tokenizer of
+    what answers a source: this one, unless a folder has one for each language, as Marian's have).
 
     Text is always only text: "<eos>" inside a text is encoded as its characters, never as the special token.
     """
 
     def __init__(
-        self, inner: tokenizers.Tokenizer | Marian, names: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None
+        self,
+        inner: tokenizers.Tokenizer | Marian,
+        names: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        target: Tokenizer | None = None,
     ) -> None:
-        """`names` maps ROLES to token strings; a token that the vocabulary lacks gives the id None."""
+        """`names` maps ROLES to token strings; a token that the vocabulary lacks gives the id None. `target`: None for this one."""
         self.inner = inner
+        self.target = self if target is None else target
         self.names = dict(names or {})
         self.extra = dict(extra or {})
         # Sentence encoders ship limits in tokenizer.json. Nothing may be cut or padded unasked, so these are only kept for saving.
@@ -123,9 +129,14 @@ class Tokenizer:
         silent = {self.pad_id, self.bos_id, self.cls_id, self.mask_id, self.unk_id} - {self.eos_id}
         return sorted(i for i in silent if i is not None)
 
-    @property
-    def target(self) -> Tokenizer:
-        return self
+    @functools.cached_property
+    def parsing(self) -> tokenizers.Tokenizer:
+        """A second tokenizer, which reads the special tokens that stand in a text as such. InputError where there can be none."""
+        if not isinstance(self.inner, tokenizers.Tokenizer):
+            raise InputError("this tokenizer reads no special tokens in a text: its vocabulary is Marian's own file, vocab.json")
+        inner = tokenizers.Tokenizer.from_str(self.inner.to_str())
+        inner.encode_special_tokens = False
+        return inner
 
     # ---- ids to text
 
@@ -200,17 +211,23 @@ class Tokenizer:
             write_text(Path(folder) / "tokenizer.json", inner.to_str(pretty=True))
         else:
             inner.write(Path(folder))
-        write_json(Path(folder) / "tokenizer_config.json", {**self.extra, **{f"{role}_token": name for role, name in self.names.items()}})
+        extra = dict(self.extra)
+        if isinstance(extra.get("chat_template"), str):
+            write_text(Path(folder) / "chat_template.jinja", extra.pop("chat_template"))
+        write_json(Path(folder) / "tokenizer_config.json", {**extra, **{f"{role}_token": name for role, name in self.names.items()}})
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, side: Side | None = None) -> Tokenizer:
         """Read a folder that `save` or Hugging Face wrote: tokenizer.json, or the files of older checkpoints (see `read_tokenizer`).
 
-        `side`: "source" or "target", where a folder has a tokenizer for each language (Marian). InputError when none is there, or broken.
+        `side`: "source" or "target" for that one alone, where a folder has a tokenizer for each language (Marian); None: the source's,
+        whose `target` is the other. InputError when none is there, or broken.
         """
         from .files import read_tokenizer
 
-        return cls(*read_tokenizer(folder, side=side))
+        found = read_tokenizer(folder, side=side)
+        sided = side is None and not isinstance(found[0], tokenizers.Tokenizer)
+        return cls(*found, cls(*read_tokenizer(folder, side="target")) if sided else None)
 
     # ---- the parts
 
@@ -232,7 +249,7 @@ class Tokenizer:
         try:
             return self.inner.encode(text, add_special_tokens=special)
         except TypeError:
-            raise _not_text([text]) from None
+            raise not_text([text]) from None
 
     def _batch(self, texts: list[str]) -> list[np.ndarray]:
         return self._batch_by_table(texts) if self.kind == "char" else self._batch_by_inner(texts)
@@ -241,14 +258,14 @@ class Tokenizer:
         try:
             return [np.array(e.ids, np.int32) for e in self.inner.encode_batch_fast(texts, add_special_tokens=False)]
         except TypeError:
-            raise _not_text(texts) from None
+            raise not_text(texts) from None
 
     def _batch_by_table(self, texts: list[str]) -> list[np.ndarray]:
         """The fast twin for characters: 100 times `_batch_by_inner`."""
         try:
             points = np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32)
         except (UnicodeEncodeError, TypeError):
-            raise _not_text(texts) from None
+            raise not_text(texts) from None
         ends = np.cumsum([len(text) for text in texts])
         # Copies, so that keeping one short text does not keep the whole batch in memory.
         return [part.copy() for part in np.split(self._table[points], ends[:-1])]
@@ -280,16 +297,3 @@ def _state(part: Any) -> dict[str, Any]:
         return json.loads(part.__getstate__()) or {}
     except Exception:
         return {}
-
-
-def _not_text(texts: Sequence[object]) -> InputError:
-    for text in texts:
-        if not isinstance(text, str):
-            return InputError(f"a tokenizer encodes text (str), not {type(text).__name__}")
-        for place, character in enumerate(text):
-            if "\ud800" <= character <= "\udfff":
-                return InputError(
-                    f"character {place} of the text is half a character (the lone surrogate U+{ord(character):04X}): "
-                    "repair the text where it was cut, or pass it through text.encode('utf-8', 'replace').decode()"
-                )
-    return InputError("the text cannot be encoded")

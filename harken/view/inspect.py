@@ -146,16 +146,17 @@ def inspect(
     model.pack()
     behind = tokenizer.suffix if target is None else tokenizer.closing
     read, source = tokens_of(tokenizer, text, tokenizer.prefix, behind, model.context, overflow), None
+    written = tokenizer if target is None else tokenizer.target
     if target is not None:  # its decoder starts with a token of its own, and its end is predicted too
         start = getattr(model.config, "decoder_start_token_id", tokenizer.bos_id)
-        before, behind = ([] if i is None else [i] for i in (start, tokenizer.eos_id))
-        source, read = read, tokens_of(tokenizer, target, before, behind, model.context, overflow)
+        before, behind = ([] if i is None else [i] for i in (start, written.eos_id))
+        source, read = read, tokens_of(written, target, before, behind, model.context, overflow)
     ids = torch.from_numpy(read.ids)[None].to(model.device)  # (1, T)
     given = None if source is None else torch.from_numpy(source.ids)[None].to(model.device)  # (1, S)
     with torch.no_grad():
         known = _predictions(model, ids, given, top)
         found = _attention(model, ids, given, layers, heads) if maps else {}
-    names = {int(i): shown(tokenizer, int(i)) for i in np.unique(known["top_ids"]) if i >= 0}
+    names = {int(i): shown(written, int(i)) for i in np.unique(known["top_ids"]) if i >= 0}
     return Inspection(about, read, source, names=names, attention=found, **known)
 
 
@@ -194,7 +195,7 @@ def shown(tokenizer: Tokenizer, id: int) -> str:
 def _predictions(model: Model, ids: Tensor, source: Tensor | None, top: int) -> dict[str, np.ndarray]:
     """ids (1, T) -> the arrays of an Inspection. Every model here predicts a token from those before it; one that predicts a token from
     both sides has a reader of its own, which hides each token in turn."""
-    length, vocab = ids.shape[1], model.config.vocab_size
+    length, vocab = ids.shape[1], getattr(model.config, "writes", model.config.vocab_size)
     try:
         cache = model.begin(1, length) if source is None else model.begin(1, length, source=source)
     except InputError as error:

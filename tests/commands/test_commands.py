@@ -154,8 +154,8 @@ def test_wrong_input_is_one_sentence(run, text, tmp_path, capsys):
 
 
 def test_long_answers_end_at_the_context_and_say_so(run, capsys):
-    assert main(["generate", run, "ma", "--max-new-tokens", "500"]) == 0
-    assert any("leaves room for" in line for line in said(capsys)[1])
+    assert main(["generate", run, "ma", "--min-new-tokens", "400", "--max-new-tokens", "500"]) == 0
+    assert any("ended before 500 new tokens: the context of" in line for line in said(capsys)[1])
 
 
 @pytest.mark.serial

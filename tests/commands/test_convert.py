@@ -115,6 +115,27 @@ def test_a_model_that_reads_a_source(dtype: str, tmp_path: Path) -> None:
     assert {tensor.dtype for tensor in after.values()} == {torch.float16}
 
 
+@pytest.mark.parametrize(("name", "end"), [(n, e) for n in ("T5", "Bart") for e in ("SequenceClassification", "QuestionAnswering")])
+def test_a_model_that_judges_a_source(name: str, end: str, tmp_path: Path) -> None:
+    sides = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}
+    sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2} if name == "T5" else {"max_position_embeddings": 32, **sides}
+    torch.manual_seed(0)
+    ends = {"pad_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
+    kind = getattr(hf, f"{name}For{end}")
+    theirs = kind(getattr(hf, f"{name}Config")(vocab_size=48, d_model=24, **sizes, **ends)).eval()
+    theirs.save_pretrained(tmp_path / "in")
+    train_characters([TEXT]).save(tmp_path / "in")
+    record = convert(tmp_path / "in", tmp_path / "out")
+    assert record["proof"]["max_difference"] == 0 and not record["made_new"] and not record["not_used"]
+    back, report = kind.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(report.values())
+    ids = torch.cat([IDS, torch.full((2, 1), 2)], 1)
+    with torch.no_grad():
+        for got, want in zip(back.eval()(ids).to_tuple(), theirs(ids).to_tuple(), strict=True):
+            assert not isinstance(got, torch.Tensor) or torch.equal(got, want)
+        assert load(tmp_path / "out")[0](ids).isfinite().all()
+
+
 def test_another_precision_is_stated_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     llama(tmp_path / "in")
     assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out"), "--dtype", "bfloat16"], COMMANDS) == 0

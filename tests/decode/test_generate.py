@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import random
 import string
-from typing import Any
 
 import pytest
 import torch
 
 from harken.base.errors import InputError
 from harken.decode.generate import generate, next_distribution, stream
-from harken.decode.options import DRAWS, DecodeOptions
+from harken.decode.options import DecodeOptions
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
 from harken.families.table import build
@@ -39,50 +38,11 @@ def words(rng: random.Random, most: int) -> list[str]:
     return ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(0, 30))) for _ in range(rng.randint(1, most))]
 
 
-def options(rng: random.Random) -> DecodeOptions:
-    """Any that go together."""
-    asked: dict[str, Any] = {"max_new_tokens": rng.randint(1, 24), "seed": rng.randint(0, 1000)}
-    drawn = rng.random() < 0.7
-    for name, values in MAYBE.items():
-        if rng.random() < 0.25 and (drawn or name not in DRAWS):
-            asked[name] = rng.choice(values)
-    if drawn:
-        asked |= {"do_sample": True, "num_return_sequences": rng.choice([1, 1, 3])}
-    return DecodeOptions(**asked)
-
-
-MAYBE: dict[str, list[Any]] = {
-    "temperature": [0.7, 1.3],
-    "top_k": [1, 5],
-    "top_p": [0.8, 0.3],
-    "min_p": [0.1],
-    "typical_p": [0.7],
-    "epsilon_cutoff": [0.02],
-    "eta_cutoff": [0.02],
-    "min_new_tokens": [0, 1],
-    "min_length": [5, 20],
-    "repetition_penalty": [1.2, 0.8],
-    "frequency_penalty": [0.5],
-    "presence_penalty": [-0.5, 1.0],
-    "no_repeat_ngram_size": [1, 2],
-    "encoder_no_repeat_ngram_size": [2],
-    "bad_words": [("e",), ("ab", "c")],
-    "suppress_tokens": [(7, 8)],
-    "begin_suppress_tokens": [(9,)],
-    "logit_bias": [{10: 4.0, 12: -3.0}],
-    "forced_eos_token_id": [(2,)],
-    "stop_strings": [("e",), ("th", "he", "ing")],
-    "guidance_scale": [1.5],
-    "use_cache": [False],
-    "overflow": ["window"],
-}
-
-
-def batched_equals_alone(family, batches: int) -> None:
+def batched_equals_alone(family, batches: int, any_options) -> None:
     model, tokenizer = made(family)
     rng = random.Random(0)
     for _ in range(batches):
-        asked, prompts = options(rng), words(rng, 6)
+        asked, prompts = any_options(rng), words(rng, 6)
         if rng.random() < 0.3:  # a beginning that all share is read once
             prompts = ["the same beginning of all " + prompt for prompt in prompts]
         together = generate(model, tokenizer, prompts, asked)
@@ -92,15 +52,15 @@ def batched_equals_alone(family, batches: int) -> None:
 
 
 @pytest.mark.parametrize("family", [LlamaConfig, GPT2Config])
-def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits(family):
-    batched_equals_alone(family, 40)
+def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits(family, any_options):
+    batched_equals_alone(family, 40, any_options)
 
 
 @pytest.mark.serial
 @pytest.mark.parametrize("family", [LlamaConfig, GPT2Config])
-def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits_on_two_threads(family):
+def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits_on_two_threads(family, any_options):
     assert torch.get_num_threads() == 2
-    batched_equals_alone(family, 200)
+    batched_equals_alone(family, 200, any_options)
 
 
 def test_greedy_follows_the_full_forward_pass():

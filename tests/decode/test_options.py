@@ -23,6 +23,7 @@ from harken.text.train import train_characters
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("text", {"num_beams": 4, "num_return_sequences": 8}, r"num_return_sequences \(8\) is more than num_beams \(4\)"),
     ("text", {"max_length": 9, "max_new_tokens": 9}, "max_length counts the prompt and max_new_tokens does not: give one"),
+    ("text", {"min_length": 9, "min_new_tokens": 9}, "min_length counts the prompt and min_new_tokens does not: give one"),
     ("text", {"min_new_tokens": 9, "max_new_tokens": 3}, r"min_new_tokens \(9\) is more than max_new_tokens \(3\)"),
     ("text", {"top_p": 1.5}, "top_p must be at most 1, not 1.5"),
     ("text", {"temperature": -1.0}, "temperature must be at least 0"),

@@ -183,10 +183,38 @@ FILTERS = [
 ]
 
 
+def exactly(filter, logits):
+    """What Typical and Eta keep, in float64: the peer's float32 sums are off by 1e-5, which moves a token at the edge now and then."""
+    logs = logits.double().log_softmax(-1)
+    weights = logs.exp()
+    entropy = -(logs * weights).sum(-1, keepdim=True)
+    if isinstance(filter, Eta):
+        least = (filter.epsilon**0.5 * (-entropy).exp()).clamp(max=filter.epsilon)
+        return (weights >= least) | (logits >= logits.topk(filter.keep).values[:, -1:])
+    near, order = (-logs - entropy).abs().sort(dim=-1, stable=True)
+    last = (weights.gather(-1, order).cumsum(-1) < filter.p).sum(-1, keepdim=True).clamp(min=filter.keep - 1, max=logits.shape[-1] - 1)
+    return (-logs - entropy).abs() <= near.gather(-1, last)
+
+
+def test_typical_and_eta_keep_what_exact_sums_keep():
+    chance, apart = random.Random(0), 0
+    for seed in range(40):
+        logits = random_logits(4, chance.choice([1000, 32_000]), seed, chance.uniform(0.5, 6))
+        for filter in (Typical(chance.uniform(0.05, 0.99)), Eta(10 ** chance.uniform(-4, -1))):
+            apart += int((filter(logits, []).isfinite() != exactly(filter, logits)).any(-1).sum())
+    assert apart <= 3  # of 320 rows: float32 cannot tell every edge
+
+
 @pytest.mark.parametrize(("ours", "theirs"), FILTERS, ids=[repr(ours) for ours, _ in FILTERS])
 def test_filters_leave_what_those_of_transformers_leave(ours, theirs):
     for seed, (rows, size, spread) in enumerate(SIZES):
-        same(ours, theirs, NOTHING.expand(rows, 0), random_logits(rows, size, seed, spread))
+        logits, ids = random_logits(rows, size, seed, spread), NOTHING.expand(rows, 0)
+        if isinstance(ours, Typical | Eta):  # rows where the peer itself is right
+            kept = theirs(ids, logits).isfinite()
+            right = (kept == exactly(ours, logits)).all(-1)
+            assert int((~right).sum()) <= 1
+            logits, ids = logits[right], ids[right]
+        same(ours, theirs, ids, logits)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), FILTERS, ids=[repr(ours) for ours, _ in FILTERS])
@@ -241,10 +269,10 @@ EVERY = [
 ]
 
 
-def check_rows(sizes):
+def check_rows(sizes, many):
     for size in sizes:
-        logits = random_logits(7, size, seed=size, spread=2.0)
-        rows = [Row([1, 2][: 1 + n % 2], list(range(n)) * 3, [1, 2, 3, n] if n % 2 else None, limit=3 * n + 1) for n in range(7)]
+        logits = random_logits(many, size, seed=size, spread=2.0)
+        rows = [Row([1, 2][: 1 + n % 2], list(range(n)) * 3, [1, 2, 3, n] if n % 2 else None, limit=3 * n + 1) for n in range(many)]
         for processor in EVERY:
             together = processor(logits, rows)
             turned = processor(logits.flip(0), rows[::-1]).flip(0)
@@ -254,12 +282,12 @@ def check_rows(sizes):
 
 
 def test_a_row_alone_gives_the_same_bits():
-    check_rows([6, 33, 1001, 20_003])
+    check_rows([6, 33, 1001, 20_003], 7)
 
 
 @pytest.mark.serial
 def test_a_row_alone_gives_the_same_bits_on_two_threads():
-    check_rows([1001, 70_001])
+    check_rows([40_009], 3)
 
 
 def test_a_chain_is_applied_in_order_and_can_be_printed():

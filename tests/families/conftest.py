@@ -242,12 +242,13 @@ def make_theirs(name: str, seed: int = 0, task: str | None = None, **settings: A
         natural = hf.AutoModelForCausalLM if writes else reads
         model = CLASSES.get(task or "", natural).from_config(config)
     with torch.no_grad():
-        if name == "t5" and not config.scale_decoder_outputs:  # FLAN-T5's files hold a head of its own, whatever config.json says
+        # FLAN-T5's files hold a head of its own, whatever config.json says.
+        if name == "t5" and task is None and not config.scale_decoder_outputs:
             model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())
         for parameter in model.parameters():
             if parameter.requires_grad:  # waves stay waves
                 parameter += 0.1 * torch.randn_like(parameter)
-        if name in ("bart", "marian"):
+        if name in ("bart", "marian") and task is None:
             model.final_logits_bias += torch.randn_like(model.final_logits_bias)
     return model.eval()
 
@@ -255,7 +256,7 @@ def make_theirs(name: str, seed: int = 0, task: str | None = None, **settings: A
 def make_ours(theirs: Any) -> Model:
     """Our model of the same config, with the same weights."""
     settings = {**theirs.config.to_dict(), "architectures": [type(theirs).__name__]}
-    if settings["model_type"] == "t5":
+    if settings["model_type"] == "t5" and hasattr(theirs, "lm_head"):
         settings["tie_word_embeddings"] = theirs.lm_head.weight is theirs.shared.weight
     config = read_config(settings, "config.json")
     model, module = build(config), family(config.model_type)

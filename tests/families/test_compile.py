@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -77,6 +78,12 @@ def test_the_whole_model_with_a_source(name: str) -> None:
     assert counter.frame_count == 1
 
 
+@pytest.mark.parametrize(("name", "task"), [("t5", "classification"), ("t5", "span"), ("bart", "classification")])
+def test_what_follows_the_checks_of_a_judge(name: str, task: str) -> None:
+    model: Any = made(name, task)
+    reads(model, lambda fast, ids, mask: fast(ids, model.prepare(ids, None, mask)), model.compute, "aot_eager")
+
+
 @torch.no_grad()
 def steps(name: str, backend: str) -> None:
     model = made(name)
@@ -120,7 +127,8 @@ def test_a_step_of_training(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "task"), [("bert", "classification"), ("roberta", "span"), ("llama", "classification"), ("gpt2", "value")]
+    ("name", "task"),
+    [("bert", "classification"), ("roberta", "span"), ("llama", "classification"), ("gpt2", "value"), ("t5", "token-classification")],
 )
 def test_other_heads(name: str, task: str) -> None:
     model = made(name, task)

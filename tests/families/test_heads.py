@@ -30,6 +30,7 @@ from harken.text.train import train_characters
 Make = Callable[..., Any]
 WRITERS = ["gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3"]
 READERS = ["bert", "roberta", "distilbert", "albert"]
+SOURCES = ["t5", "bart"]
 OURS = ["cosine", "rnn", "gru", "lstm"]
 LENGTHS = torch.tensor([11, 7, 1])
 REAL = torch.arange(11) < LENGTHS[:, None]
@@ -49,6 +50,11 @@ def padded(theirs: Any, *shape: int) -> tuple[torch.Tensor, torch.Tensor, torch.
     return ids.masked_fill(~real, theirs.config.pad_token_id), lengths, real
 
 
+def ended(theirs: Any, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """The same rows, each with the token that ends a text as its last."""
+    return ids.scatter(1, lengths[:, None] - 1, theirs.config.eos_token_id) if theirs.config.is_encoder_decoder else ids
+
+
 def kinds_of(theirs: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """Types where the family knows them."""
     count = getattr(theirs.config, "type_vocab_size", 0) if theirs.config.model_type != "distilbert" else 0
@@ -62,21 +68,25 @@ def judged(ours: Model, *given: Any, packed: bool, **more: Any) -> Any:
 
 
 both = pytest.mark.parametrize("packed", [False, True])
+PER_TOKEN = [(name, task) for name in [*WRITERS[1:], *READERS, "t5"] for task in ("token-classification", "span")]
 
 
 @both
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("name", WRITERS + READERS)
+@pytest.mark.parametrize("name", WRITERS + READERS + SOURCES)
 def test_classification(theirs_of: Make, ours_of: Make, name: str, seed: int, packed: bool) -> None:
     theirs = theirs_of(name, seed, "classification", num_labels=(2, 1, 5)[seed], pad_token_id=PAD)
     ours = ours_of(theirs)
     assert ours.config.task == "classification" and ours.config.num_labels == theirs.config.num_labels
     ids, lengths, real = padded(theirs, 4)
+    ids = ended(theirs, ids, lengths)
     kinds = kinds_of(theirs, ids)
     with torch.no_grad():
         want = theirs(ids, attention_mask=real.long(), **kinds).logits
         got = judged(ours, ids, Mask(lengths=lengths), packed=packed, types=kinds.get("token_type_ids")) if kinds else None
         close(judged(ours, ids, Mask(lengths=lengths), packed=packed) if got is None else got, want)
+        if not ours.packs:
+            return
         starts = F.pad(lengths.cumsum(0), (1, 0))
         flat = {"types": kinds["token_type_ids"][real]} if kinds else {}
         close(ours(ids[real], Mask(starts=starts), **flat), want)
@@ -84,7 +94,7 @@ def test_classification(theirs_of: Make, ours_of: Make, name: str, seed: int, pa
 
 @both
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(("name", "task"), [(name, task) for name in WRITERS[1:] + READERS for task in ("token-classification", "span")])
+@pytest.mark.parametrize(("name", "task"), [*PER_TOKEN, ("bart", "span")])
 def test_answers_for_every_token(theirs_of: Make, ours_of: Make, name: str, task: str, seed: int, packed: bool) -> None:
     theirs = theirs_of(name, seed, task, num_labels=2 if task == "span" else 3 + seed, pad_token_id=PAD)
     ours = ours_of(theirs)
@@ -158,7 +168,12 @@ FORMS = {
     "value": lambda v: (3, 11),
 }
 PER_SEQUENCE = ("classification", "multiple-choice")
-EVERY = [(name, task) for name in WRITERS + READERS + OURS for task in tasks_of({"model_type": "openai-gpt" if name == "gpt" else name})]
+EVERY = [
+    (name, task)
+    for name in WRITERS + READERS + SOURCES + OURS
+    for task in tasks_of({"model_type": "openai-gpt" if name == "gpt" else name})
+    if task != "text2text"
+]
 
 
 def made(name: str, task: str, vocab: int = 61) -> Model:
@@ -189,7 +204,7 @@ def test_every_head_on_every_body(name: str, task: str) -> None:
                 alone = model(ids[row, None, :length])[0]
                 mine = got[row] if task in PER_SEQUENCE else got[row, :length]
                 torch.testing.assert_close(mine, alone, rtol=0, atol=tolerance)
-            if name not in OURS[1:]:
+            if name not in OURS[1:] + SOURCES:
                 row = model(ids[REAL], Mask(starts=STARTS))
                 torch.testing.assert_close(row, got if task in PER_SEQUENCE else got[REAL], rtol=0, atol=tolerance)
         elif task != "pretraining":  # choices: each is judged as if it were alone
@@ -238,7 +253,7 @@ def test_what_is_saved_opens_again_for_its_task(name: str, task: str, tmp_path: 
 def test_hugging_face_opens_what_it_has_a_class_for(tmp_path: Path) -> None:
     known = [(name, task) for name, task in EVERY if hasattr(hf, tasks_of(config_class(name).sized(8, 1, 1, 8, 9, 0.0))[task])]
     missing = {task for name, task in EVERY if name in WRITERS + READERS and (name, task) not in known}
-    assert len(known) == 6 + 6 + 5 + 5 + 2 + 4 * 5 + 2 and missing == {
+    assert len(known) == 6 + 6 + 5 + 5 + 2 + 4 * 5 + 2 + 3 + 2 and missing == {
         "value",
         "multiple-choice",
         "double-heads",
@@ -268,6 +283,62 @@ def test_only_what_says_the_next_token_continues_a_text(name: str) -> None:
         for call in (lambda m: m.begin(1, 4), lambda m, ids=ids: m.score(ids), lambda m, ids=ids: m(ids, last=True)):
             with pytest.raises(InputError, match=f"built for {task}, so it cannot continue or score"):
                 call(model)
+
+
+JUDGES = [("t5", "classification"), ("t5", "token-classification"), ("t5", "span"), ("bart", "classification"), ("bart", "span")]
+
+
+@pytest.mark.parametrize(("name", "task"), JUDGES)
+def test_gradients_where_both_sides_judge(theirs_of: Make, ours_of: Make, name: str, task: str) -> None:
+    """Of every tensor, the token vectors that source, target and the two sides share among them."""
+    theirs = theirs_of(name, 2, task, num_labels=2, pad_token_id=PAD)
+    ours = ours_of(theirs)
+    ids, lengths, real = padded(theirs, 4)
+    ids = ended(theirs, ids, lengths)
+    given, got = theirs(ids, attention_mask=real.long()), ours(ids, Mask(lengths=lengths))
+    want = torch.stack([given.start_logits, given.end_logits], -1) if task == "span" else given.logits
+    weights = torch.randn(want.shape) * (1 if task == "classification" else real[..., None])
+    for answer in (want, got):
+        (answer * weights).sum().backward()
+    grads = {key: parameter.grad for key, parameter in theirs.named_parameters()}
+    table = family(name).names(ours.config)
+    for key, parameter in ours.named_parameters():
+        keys, _ = names.resolve(key, table)
+        wanted = torch.cat([grads[k] for k in keys])
+        limit = 1e-4 * wanted.abs().max() + (1e-6 if key.endswith(("qkv.bias", "kv.bias")) else 0)  # a key's bias has no true gradient
+        assert parameter.grad is not None and (parameter.grad - wanted).abs().max() <= limit, key
+
+
+@pytest.mark.parametrize(("name", "task"), JUDGES)
+def test_a_judge_of_sources_does_not_write(name: str, task: str) -> None:
+    model, ids = made(name, task), torch.full((2, 4), 7)
+    assert model.reads == "text" and not model.packs
+    sentence = "reads, it does not write" if task == "token-classification" else f"built for {task}, so it cannot continue or score"
+    for call in (lambda: model.begin(2, 4, ids), lambda: model.score(ids), lambda: model(ids, last=True)):
+        with pytest.raises(InputError, match=sentence):
+            call()
+    with pytest.raises(InputError, match="cannot read a packed row" if task == "token-classification" else "not packed and not choices"):
+        model(ids[0], Mask(starts=torch.tensor([0, 4])))
+    if task != "token-classification":
+        with pytest.raises(InputError, match=f"built for {task} and reads a source alone: leave the target out"):
+            model(ids, ids)
+
+
+def test_a_source_is_judged_by_its_last_end(theirs_of: Make, ours_of: Make) -> None:
+    """As transformers has it for two texts in one; what padding is made of plays no part; one without an end is refused."""
+    theirs = theirs_of("bart", 1, "classification", num_labels=3, pad_token_id=PAD)
+    ours = ours_of(theirs)
+    end, lengths = theirs.config.eos_token_id, torch.tensor([11, 8])
+    ids = torch.randint(5, theirs.config.vocab_size, (2, 11)).masked_fill(torch.arange(11) >= lengths[:, None], PAD)
+    ids[0, [4, 9]], ids[1, [2, 7]] = end, end
+    with torch.no_grad():
+        want = theirs(ids, attention_mask=(torch.arange(11) < lengths[:, None]).long()).logits
+        close(ours(ids, Mask(lengths=lengths)), want)
+        ids[1, 8:] = end
+        close(ours(ids, Mask(lengths=lengths)), want)
+    ids[0] = 7
+    with pytest.raises(InputError, match=f"row 0 has no token {end}, which ends a text and by which this model judges it"):
+        ours(ids, Mask(lengths=lengths))
 
 
 def test_a_task_by_its_name() -> None:
@@ -315,7 +386,7 @@ def test_places_must_lie_in_the_rows() -> None:
             model(ids, places=places)
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert", "gpt2", "llama", "bart"])
 def test_a_file_may_hold_heads_of_other_tasks(theirs_of: Make, name: str) -> None:
     """What is not asked for does not stand in the way: the heads a family knows are not foreign tensors."""
     theirs = theirs_of(name, 0, "classification", num_labels=3, pad_token_id=PAD)

@@ -94,18 +94,20 @@ def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(theirs_of: Make,
         same(after[row], want[counts[row] :])
 
 
-@one_each
-def test_a_source_is_read_once(theirs_of: Make, ours_of: Make, name: str) -> None:
-    theirs = theirs_of(name, 1)
-    ours, calls = ours_of(theirs), []
-    crosses = [part for part in ours.modules() if isinstance(part, CrossAttention)]
-    for cross in crosses:
-        cross.kv.register_forward_hook(lambda *given: calls.append(given[0]))
-    source, target = ids_of(theirs, 2, 13), ids_of(theirs, 2, 6)
+@pytest.mark.parametrize("name", [*NAMES, "transformer", "seq2seq"])
+def test_a_source_is_read_once(name: str) -> None:
+    """However many tokens are written: its keys and values are worked out once a layer."""
+    ours: Any = build(config_class(name).sized(16, 2, 2, 24, 29, 0.0), seed=0)
+    once = [ours.align.score.key] if name == "seq2seq" else [ours.encoder]
+    once += [part.kv for part in ours.modules() if isinstance(part, CrossAttention)]
+    calls: list[Any] = []
+    for part in once:
+        part.register_forward_hook(lambda *given: calls.append(given[0]))
+    source, target = torch.randint(29, (2, 13)), torch.randint(29, (2, 6))
     cache = ours.begin(2, 6, source)
     for token in target.split(1, 1):
         ours(token, cache=cache)
-    assert calls == [cross.kv for cross in crosses]
+    assert len(calls) == len(once) and all(one is other for one, other in zip(calls, once, strict=True))
 
 
 @one_each
@@ -290,6 +292,82 @@ def test_a_file_of_the_body_alone(theirs_of: Make, tmp_path: Path) -> None:
     theirs.model.save_pretrained(tmp_path)
     source, target = ids_of(theirs, 2, 9), ids_of(theirs, 2, 7)
     close(load(tmp_path, tokenizer=False)[0](source, target), theirs(source, decoder_input_ids=target).logits)
+
+
+def torchs_own(model: Any) -> torch.nn.Transformer:
+    """torch's layers of 2017, of our model's sizes and with its weights."""
+    c = model.config
+    sizes = {"dim_feedforward": c.intermediate_size, "dropout": 0.0, "activation": c.hidden_act, "batch_first": True}
+    kinds = (torch.nn.TransformerEncoderLayer, torch.nn.TransformerDecoderLayer)
+    one, two = (kind(c.hidden_size, c.num_attention_heads, layer_norm_eps=c.layer_norm_eps, **sizes) for kind in kinds)
+    sides: dict[str, Any] = {  # without the norm behind all layers, which the paper does not have
+        "custom_encoder": torch.nn.TransformerEncoder(one, c.num_hidden_layers, enable_nested_tensor=False),
+        "custom_decoder": torch.nn.TransformerDecoder(two, c.num_hidden_layers),
+    }
+    theirs = torch.nn.Transformer(c.hidden_size, c.num_attention_heads, batch_first=True, **sides)
+    state = {}
+    for ours, side, parts in (
+        (model.encoder, "encoder", [("attn", "self_attn", "norm1")]),
+        (model.stack, "decoder", [("attn", "self_attn", "norm1"), ("cross", "multihead_attn", "norm2")]),
+    ):
+        for n, block in enumerate(ours.blocks):
+            named = {"linear1": block.mlp.up, "linear2": block.mlp.down, f"norm{len(parts) + 1}": block.mlp_norm}
+            for part, their, norm in parts:
+                attn = getattr(block, part)
+                products = [attn.qkv] if part == "attn" else [attn.q, attn.kv]
+                for leaf in ("weight", "bias"):
+                    state[f"{side}.layers.{n}.{their}.in_proj_{leaf}"] = torch.cat([getattr(each, leaf) for each in products])
+                named |= {f"{their}.out_proj": attn.out, norm: getattr(block, f"{part}_norm")}
+            state |= {f"{side}.layers.{n}.{key}.{leaf}": getattr(each, leaf) for key, each in named.items() for leaf in ("weight", "bias")}
+    theirs.load_state_dict(state)
+    return theirs.eval()
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_hidden_layers": 3, "hidden_act": "gelu"}, {"tie_word_embeddings": False}])
+def test_the_transformer_of_2017_is_torchs(changes: dict) -> None:
+    """Which transformers does not have: logits whole, padded, cached and packed to answer, and the gradients of every layer."""
+    config = config_class("transformer").sized(24, 2, 4, 16, 29, 0.0)
+    vars(config).update(changes)
+    ours: Any = build(config, seed=0)
+    chance = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=chance)
+    theirs = torchs_own(ours)
+    source, target = (torch.randint(5, 29, (3, length), generator=chance) for length in (13, 11))
+    angle = torch.arange(16)[:, None] / 10000 ** (torch.arange(0, 24, 2) / 24)
+    waves = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)  # (16, D)
+    words, head = ours.stack.embed.tokens.weight, ours.head.out or ours.stack.embed.tokens
+
+    def logits() -> torch.Tensor:
+        x, y = (words[ids] * 24**0.5 + waves[: ids.shape[1]] for ids in (source, target))
+        later = torch.nn.Transformer.generate_square_subsequent_mask(11)
+        y = theirs(x, y, tgt_mask=later, tgt_is_causal=True, src_key_padding_mask=~REAL, memory_key_padding_mask=~REAL)
+        return y @ head.weight.T
+
+    weights = torch.randn(3, 11, 29, generator=chance)
+    (logits() * weights).sum().backward()
+    (ours(source, target, Mask(lengths=LENGTHS)) * weights).sum().backward()
+    got = torchs_own_gradients(ours)
+    for key, parameter in theirs.named_parameters():
+        assert parameter.grad is not None and (parameter.grad - got[key]).abs().max() <= 1e-4 * parameter.grad.abs().max() + 1e-6, key
+    with torch.no_grad():
+        want = logits()
+        for packed in (False, True):
+            if packed:
+                ours.pack()
+            close(ours(source, target, Mask(lengths=LENGTHS)), want)
+            cache = ours.begin(3, 11, source, Mask(lengths=LENGTHS))
+            close(torch.cat([ours(part, cache=cache) for part in target.split([4, 1, 6], 1)], 1), want)
+
+
+def torchs_own_gradients(model: Any) -> dict[str, torch.Tensor]:
+    """The gradients under torch's names: those of the same layers with the gradients for weights."""
+    grads = build(model.config, seed=0)
+    with torch.no_grad():
+        for mine, its in zip(grads.parameters(), model.parameters(), strict=True):
+            mine.copy_(its.grad)
+    return dict(torchs_own(grads).named_parameters())
 
 
 OWN = [

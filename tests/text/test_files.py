@@ -481,6 +481,7 @@ def test_both_sides_of_marian(both: Callable[[str], Both], strings: list[str]) -
     path, peer = both("marian").path, both("marian").peer
     source, target = load(path, side="source"), load(path, side="target")
     assert source.encode("Hello") == both("marian").ours.encode("Hello") != target.encode("Hello")
+    assert source.target is source and target.target is target
     expected = peer(text_target=strings, split_special_tokens=True).input_ids
     assert [target.encode(text) for text in strings] == expected
     assert [target.decode(ids) for ids in expected[:500]] == peer.batch_decode(expected[:500], skip_special_tokens=True)
@@ -508,6 +509,12 @@ def test_marian_is_written_as_it_was_read(both: Callable[[str], Both], tmp_path:
     tokens = list(json.loads((tmp_path / "vocab.json").read_text("utf-8")))
     put(tmp_path, {"target_vocab.json": {token: i for i, token in enumerate([*tokens[:4], *tokens[:3:-1]])}}, separate_vocabs=True)
     source, target = load(tmp_path), load(tmp_path, side="target")
+    whole = Tokenizer.load(tmp_path)
+    assert whole.encode("HELLO all") == source.encode("HELLO all") and whole.target.encode("HELLO all") == target.encode("HELLO all")
+    assert whole.target.vocab_size == target.vocab_size and whole.target.target is whole.target
+    whole.save(tmp_path / "again")
+    assert Tokenizer.load(tmp_path / "again").target.encode("HELLO all") == target.encode("HELLO all")
+    assert (tmp_path / "again" / "target_vocab.json").read_bytes() == (tmp_path / "target_vocab.json").read_bytes()
     peer = transformers.MarianTokenizer.from_pretrained(tmp_path)
     assert (
         target.encode("HELLO all") == peer(text_target="HELLO all").input_ids != source.encode("HELLO all") == peer("HELLO all").input_ids

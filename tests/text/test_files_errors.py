@@ -233,6 +233,8 @@ def test_one_vocabulary_for_all_is_the_same_for_both_sides(tmp_path: Path) -> No
     put(tmp_path, WORDS)
     source, target = (Tokenizer(*read_tokenizer(tmp_path, side=side)) for side in ("source", "target"))  # type: ignore[arg-type]
     assert source.inner.to_str() == target.inner.to_str()
+    one = Tokenizer.load(tmp_path)
+    assert one.target is one
 
 
 def test_added_tokens_have_the_ids_they_are_given(tmp_path: Path) -> None:

@@ -16,10 +16,13 @@ from ...base.errors import RunError
 from .ending import Chart
 from .tokens import NONE, Lexicon
 
+HALT = -1
+"""No token: the text ends here, and the model has no token that says so."""
+
 
 class Guard:
-    """`accepts`: whether the text may end here · `done`: whether it can only end here · `halted`: whether it ends without another token ·
-    `lost`: whether it is none that the constraint allows (a beam that nobody will follow)."""
+    """`accepts`: whether the text may end here · `done`: whether it can only end here · `lost`: whether it is none that
+    the constraint allows: a beam that nobody will follow, or a wrong guess."""
 
     def __init__(self, lexicon: Lexicon, matchers: tuple[Any, Any], chart: Chart | None, ends: Sequence[int], first: int | None, open: bool):
         """`matchers`: llguidance's, for usual places and open ones · `chart`: for endings; None where none are forced · `first`: an id that
@@ -27,7 +30,7 @@ class Guard:
         self.lexicon, self.chart, self.ends, self.first = lexicon, chart, tuple(ends), first
         self._matchers, self._behind = list(matchers), [b"", b""]
         self._open, self._waiting, self._ending = open, b"", ()
-        self.halted = self.lost = False
+        self.lost = False
 
     def fork(self) -> Guard:
         """The same text once more, to go on another way from here."""
@@ -46,8 +49,8 @@ class Guard:
         return self.accepts and self._matcher().is_stopped()
 
     def mask(self) -> np.ndarray:
-        """(V,) bool: what may come next; all False where no text goes on so."""
-        allowed = np.zeros(self.lexicon.size, bool)
+        """(V,) bool: what may come next; anything where the text is lost already."""
+        allowed = np.full(self.lexicon.size, self.lost)
         if self.lost:
             return allowed
         if self.first is not None:
@@ -66,15 +69,14 @@ class Guard:
 
     def settle(self, token: int, left: int) -> int:
         """`token`, if the text can still end within `left` tokens when it is written, else the first of those that end it."""
-        if self.fits(token, left):
+        if self.lost or self.fits(token, left):
             return token
         ending = self.ending()
         if ending:
             return ending[0]
         if self.ends:
             return self.ends[0]
-        self.halted = True  # there is no token that says so
-        return token
+        return HALT
 
     def fits(self, token: int, left: int) -> bool:
         """Whether a legal text can still end within `left` tokens, `token` included."""
