@@ -61,7 +61,9 @@ class DecodeOptions:
     diversity_penalty: float | None = option(None, "taken off what another group of beams writes at the same step", min=0)
     penalty_alpha: float | None = option(None, "contrastive search among the top-k tokens: weight of being unlike the text", min=0, max=1)
     stop_strings: tuple[str, ...] = option((), "end in front of this text; may be given again", short="--stop")
-    json_schema: Any = option(None, "a JSON schema, or a file with one: the text is a document of it (in Python also a model of pydantic's)")
+    json_schema: Any = option(
+        None, "a JSON schema, or a file with one: the text is a document of it (in Python also a model of pydantic's)"
+    )
     regex: str | None = option(None, "a regular expression: the whole text matches it")
     choice: tuple[str, ...] = option((), "a text: what is written is one of those given; may be given again")
     grammar: str | None = option(None, "a Lark grammar, or a file with one: the text follows it, and may be cut off")
@@ -144,9 +146,10 @@ class Generated:
     `text`: the prompt and what follows it, up to a stop string; of a model that reads a source, which is its prompt, and of a chat, the
     answer alone · `ids`, `logprobs`: the new tokens (the end token and those of a stop string included) and their natural log-probability
     under the model itself, before penalties and filters · `finish_reason`: "stop" (the model ended the text, or a stop string came),
-    "length" or "time"; under a constraint, "stop" says that the text satisfies it · `prompt`: as text · `index`: which of the prompt's `num_return_sequences` it is · `score`: of a beam, what it was
-    chosen by: the sum of its log-probabilities over length ** length_penalty · `dropped`: tokens from the front that the model no
-    longer saw at the end, where `overflow="window"` allows it.
+    "length" or "time"; of a constrained text "stop" says that it is whole · `prompt`: as text · `index`: which of the prompt's
+    `num_return_sequences` it is · `score`: of a beam, what it was chosen by: the sum of its log-probabilities over
+    length ** length_penalty · `dropped`: tokens from the front that the model no longer saw at the end, where `overflow="window"`
+    allows it.
     """
 
     text: str

@@ -67,9 +67,7 @@ class Row:
             return False
         if self.watch is not None:
             self.watch.push(token)
-        if self.watch is not None and self.watch.found is not None:
-            self.finish = "stop"
-        elif self.guard is not None and self.guard.done:
+        if (self.watch is not None and self.watch.found is not None) or (self.guard is not None and self.guard.done):
             self.finish = "stop"
         elif len(self.ids) >= self.limit:
             self.finish = "length" if self.guard is None or not self.guard.accepts else "stop"

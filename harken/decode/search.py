@@ -75,12 +75,20 @@ def pick(plan: Plan, rows: Sequence[Any], scores: Tensor) -> Tensor:
     return settled(draw(apply(plan.filters, scores, rows), chances), rows)
 
 
-def permitted(scores: Tensor, rows: Sequence[Any]) -> Tensor:
-    """scores (A, V) with -inf for what a row's constraint does not allow next."""
+def permitted(scores: Tensor, rows: Sequence[Any], count: int | None = None) -> Tensor:
+    """scores (A, V) with -inf for what a row's constraint does not allow next. `count`: of those, only as many of the highest of each row
+    that its text can still end in time behind them, as far as that is in doubt."""
     if all(row.guard is None for row in rows):
         return scores
     masks = [np.ones(scores.shape[-1], bool) if row.guard is None else row.guard.mask() for row in rows]
-    return scores.masked_fill(~torch.from_numpy(np.stack(masks)).to(scores.device), OUT)
+    scores = scores.masked_fill(~torch.from_numpy(np.stack(masks)).to(scores.device), OUT)
+    for i, row in enumerate(rows):
+        left = row.limit - len(row.ids)
+        if count is not None and row.guard is not None and row.guard.pressed(left):
+            order = scores[i].sort(descending=True, stable=True).indices[:count].tolist()
+            kept = row.guard.fitting(order, left)
+            scores[i] = torch.full_like(scores[i], OUT).index_copy(0, torch.tensor(kept), scores[i][kept])
+    return scores
 
 
 def settled(ids: Tensor, rows: Sequence[Any]) -> Tensor:

@@ -125,7 +125,12 @@ def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str
     names = {f.name for f in dataclasses.fields(DecodeOptions)} - {"seed", *CONSTRAINTS} | set(OTHERS)
     found = {}
     for name, value in said.items():
-        nothing = value is None or value is False or value in ([], {}) or (value == 0 and name != "length_penalty" and not name.endswith("token_id"))
+        nothing = (
+            value is None
+            or value is False
+            or value in ([], {})
+            or (value == 0 and name != "length_penalty" and not name.endswith("token_id"))
+        )
         if nothing or name in own or name in SILENT or name.startswith(("_", "output_", "return_")):
             continue
         if value in NEUTRAL.get(name, ()) and not (name == "top_k" and said.get("do_sample")):

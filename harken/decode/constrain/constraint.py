@@ -55,7 +55,7 @@ class Constraint:
             if least > room:
                 raise InputError(
                     f"{self.label}: the shortest text that satisfies it takes {least:,} tokens, but only {room:,} may be written: "
-                    f"let max_new_tokens be at least {least + (first is not None):,}, and the context have room for them"
+                    f"let max_new_tokens be at least {least + (first is not None):,}, or, where the context is full, shorten the prompt"
                 )
         return guard
 
@@ -65,6 +65,8 @@ def constraint(asked: DecodeOptions, tokenizer: Tokenizer, size: int, ends: Sequ
     if not asked.constraints:
         return None
     label = asked.constraints[0]
+    if not ends and (asked.num_beams or 1) > 1:
+        raise InputError(f"{label} with beams needs a model that has an end token: leave num_beams out")
     package = llguidance()
     banned = frozenset(asked.suppress_tokens) | {i for i, bias in (asked.logit_bias or {}).items() if bias == -NONE} | set(ends)
     known = lexicon(tokenizer.target, size, frozenset(banned))
@@ -100,11 +102,13 @@ def tree_for(label: str, asked: DecodeOptions) -> Grammar:
 def free(given: str | None) -> str:
     """A Lark grammar, or the content of the file that holds it."""
     text = given or ""
-    if "\n" not in text and ":" not in text or (text.endswith(".lark") and "\n" not in text):
+    if "\n" not in text and (":" not in text or text.endswith(".lark")):
         try:
             return Path(text).read_text("utf-8")
         except (OSError, UnicodeDecodeError):
-            raise InputError(f"grammar {text!r} is neither a Lark grammar (it has no rule 'start: …') nor a file that can be read") from None
+            raise InputError(
+                f"grammar {text!r} is neither a Lark grammar (it has no rule 'start: …') nor a file that can be read"
+            ) from None
     return text
 
 

@@ -180,11 +180,10 @@ def pruned(grammar: Grammar, lexicon: Lexicon) -> Grammar | str:
                 return node if name in alive else Alternatives(())
             case Alternatives(parts):
                 return either(part for part in map(cut, parts) if part != Alternatives(()))
-            case Repeat(part, least, _):
-                found = changed(node, cut)
-                return found if not isinstance(found, Repeat) or found.part != Alternatives(()) else Alternatives(()) if least else Sequence()
         found = changed(node, cut)
-        return Alternatives(()) if Alternatives(()) in (found.parts if isinstance(found, Sequence) else (getattr(found, "part", None),)) else found
+        if isinstance(found, Repeat | Lexeme) and found.part == Alternatives(()):
+            return Sequence() if isinstance(found, Repeat) and not found.min else Alternatives(())
+        return Alternatives(()) if isinstance(found, Sequence) and Alternatives(()) in found.parts else found
 
     while True:
         cuts = {name: cut(node) for name, node in rules.items()}
@@ -192,7 +191,8 @@ def pruned(grammar: Grammar, lexicon: Lexicon) -> Grammar | str:
         if not empty:
             break
         alive -= empty
+    within, lost = lost, []
     root = cut(grammar.root)
     if root == Alternatives(()):
-        return lost[0] if lost else ""
+        return next(iter(lost + within), "")
     return Grammar(root, {name: node for name, node in cuts.items() if name in alive})

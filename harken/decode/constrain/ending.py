@@ -27,8 +27,10 @@ class Caller(NamedTuple):
 
 @dataclass
 class Column:
-    """What may be under way at one place of a text. `leaves`: (node, where in it, place where it began) · `callers`: who waits for a node that
-    begins here · `accepts`: whether the text may end here · `returns`: tokens to the end behind a node that begins here, and its caller."""
+    """What may be under way at one place of a text.
+
+    `leaves`: (node, where in it, place where it began) · `callers`: who waits for a node that begins here · `accepts`: whether the text may
+    end here · `returns`: tokens to the end behind a node that begins here, and its caller."""
 
     leaves: list[tuple[int, Any, int]]
     callers: dict[int, list[Caller]]

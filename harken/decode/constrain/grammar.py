@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from .characters import Characters
 from .characters import lark as code_points
 
-Node = "Literal | Run | Sequence | Alternatives | Repeat | Reference | Lexeme"
+Node: TypeAlias = "Literal | Run | Sequence | Alternatives | Repeat | Reference | Lexeme"
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,15 @@ class Guard:
     """`accepts`: whether the text may end here · `done`: whether it can only end here · `lost`: whether it is none that
     the constraint allows: a beam that nobody will follow, or a wrong guess."""
 
-    def __init__(self, lexicon: Lexicon, matchers: tuple[Any, Any], chart: Chart | None, ends: Sequence[int], first: int | None, open: bool):
+    def __init__(
+        self, lexicon: Lexicon, matchers: tuple[Any, Any], chart: Chart | None, ends: Sequence[int], first: int | None, open: bool
+    ):
         """`matchers`: llguidance's, for usual places and open ones · `chart`: for endings; None where none are forced · `first`: an id that
         stands in front of the text and is not part of it · `open`: whether the text begins where blanks are swallowed."""
         self.lexicon, self.chart, self.ends, self.first = lexicon, chart, tuple(ends), first
         self._matchers, self._behind = list(matchers), [b"", b""]
         self._open, self._waiting, self._ending = open, b"", ()
-        self.lost = False
+        self.lost = self._stuck = False
 
     def fork(self) -> Guard:
         """The same text once more, to go on another way from here."""
@@ -63,12 +65,16 @@ class Guard:
             self._check(matcher)
         if matcher.is_accepting():
             allowed[list(self.ends)] = True
-        if not allowed.any() and (ending := self.ending()):
-            allowed[ending[0]] = True
+        if not allowed.any():
+            ending = self.ending()
+            self._stuck = not ending
+            allowed[ending[0] if ending else 0] = True
         return allowed
 
     def settle(self, token: int, left: int) -> int:
         """`token`, if the text can still end within `left` tokens when it is written, else the first of those that end it."""
+        if self._stuck:
+            return HALT
         if self.lost or self.fits(token, left):
             return token
         ending = self.ending()
@@ -84,7 +90,7 @@ class Guard:
             return not self.lost
         if token in self.ends:
             return self.accepts
-        if self.chart is None or self.chart.table.most <= left - 1:
+        if self.chart is None or not self.pressed(left):
             return True
         if self._ending[:1] == (token,) and len(self._ending) <= left:
             return True
@@ -99,6 +105,15 @@ class Guard:
             found = NONE if spelled is None else len(spelled)
         self.chart.back(length)
         return found <= left - 1
+
+    def pressed(self, left: int) -> bool:
+        """Whether there may be tokens behind which the text could no longer end within `left` tokens, themselves included."""
+        return not self.lost and self.first is None and self.chart is not None and self.chart.table.most > left - 1
+
+    def fitting(self, tokens: Sequence[int], left: int) -> list[int]:
+        """Those of `tokens` behind which a legal text can still end in time, and those that end it."""
+        ends = self.ends if self.accepts else self.ending()[:1]
+        return list(dict.fromkeys([*(token for token in tokens if self.fits(token, left)), *ends]))
 
     def ending(self) -> tuple[int, ...]:
         """Tokens that end the text; none where it may end here. RunError where no ending is known, which never is."""
@@ -154,7 +169,9 @@ class Guard:
     def _catch_up(self) -> None:
         assert self.chart is not None
         if self._waiting and not self.chart.push(self._waiting):
-            raise RunError(f"a constrained text went on with {self._waiting!r}, which its grammar does not allow: please report the constraint")
+            raise RunError(
+                f"a constrained text went on with {self._waiting!r}, which its grammar does not allow: please report the constraint"
+            )
         self._waiting = b""
 
     def _check(self, matcher: Any) -> None:

@@ -11,12 +11,15 @@ from ...base.errors import InputError
 SILENT = ("title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "$schema", "$id", "$comment")
 SILENT += ("$defs", "definitions", "discriminator")
 """Keywords that ask for nothing."""
-GREATER, LESS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), (
-    "maximum",
-    "exclusiveMaximum",
-    "maxLength",
-    "maxItems",
-    "maxProperties",
+GREATER, LESS = (
+    ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"),
+    (
+        "maximum",
+        "exclusiveMaximum",
+        "maxLength",
+        "maxItems",
+        "maxProperties",
+    ),
 )
 
 Schema = Mapping[str, Any]
@@ -80,7 +83,7 @@ def _closed(one: Schema, other: Schema, path: str) -> None:
     """InputError where one schema speaks of all other properties, or items, and the second names some of them."""
     if one.get("additionalProperties", True) is not True and {*other.get("properties", {})} - {*one.get("properties", {})}:
         raise InputError(
-            f"{path}: additionalProperties beside properties of another part that must hold, too, is not supported: write them as one object"
+            f"{path}: additionalProperties beside properties of another part that must hold is not supported: write them as one"
         )
     if ("prefixItems" in one) != ("prefixItems" in other) and "items" in one and "items" in other:
         raise InputError(f"{path}: prefixItems beside the items of another part that must hold, too, is not supported: write them as one")

@@ -117,7 +117,7 @@ def fraction_of(bound: Decimal) -> str:
 
 
 def fraction(low: str, high: str | None, room: int, without: tuple[bool, bool]) -> Node:
-    """"" or a point and digits, from .low to .high (None: no bound)."""
+    """ "" or a point and digits, from .low to .high (None: no bound)."""
     parts: list[Node] = []
     if not low.strip("0") and not without[0] and not (high == "" and without[1]):
         parts.append(Sequence())

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...base.errors import InputError
 from .characters import ALL, DIGITS, Characters, between, category, of, opposite
-from .grammar import Literal, Node, Run, either, repeat, sequence
+from .grammar import Alternatives, Literal, Node, Run, either, repeat, sequence
 
 MOST = 100_000
 """The largest number of times that a part may be repeated."""
@@ -65,7 +65,7 @@ class _Reader:
         ]
         around = [repeat(self.write(ALL), 0, None)] if self.anywhere else []
         before, behind = open[0] and not groups[0], open[1] and not groups[1]
-        return sequence(*around * before, *parts, *around * behind)
+        return sequence(*around * before, *spread(parts), *around * behind)
 
     def one(self, code: Any, value: Any, flags: int, first: bool, last: bool) -> Node:
         if code in WHY:
@@ -145,5 +145,24 @@ class _Reader:
         if len(characters) > 5_000:
             raise self.refuse("ignores the case of a large set of characters", "name both cases")
         both = {chr(point) for low, high in characters.ranges for point in range(low, high + 1)}
-        both |= {other for one in both for other in (one.lower(), one.upper()) if len(other) == 1 and re.fullmatch(re.escape(one), other, re.I)}
+        both |= {
+            other for one in both for other in (one.lower(), one.upper()) if len(other) == 1 and re.fullmatch(re.escape(one), other, re.I)
+        }
         return of(both)
+
+
+def spread(parts: list[Node]) -> list[Node]:
+    """Literals in front of alternatives that are literals go into each: "( the| a)" may be parsed as " " and "(the|a)", but " the" may be a
+    token where "the" is none."""
+    found: list[Node] = []
+    for part in parts:
+        before = found[-1] if found else None
+        if isinstance(before, Literal) and isinstance(part, Alternatives) and all(isinstance(one, Literal) for one in part.parts):
+            found[-1] = either(sequence(before, one) for one in part.parts)
+        else:
+            found = (
+                [*found[:-1], Literal(before.text + part.text)]
+                if isinstance(before, Literal) and isinstance(part, Literal)
+                else [*found, part]
+            )
+    return found

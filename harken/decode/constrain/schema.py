@@ -134,7 +134,9 @@ class Reader:
             flat = [self.flat(branch, path, 0) for branch in branches]
             for i, one in enumerate(flat):
                 if not all(self.apart(one, other, 0) for other in flat[:i]):
-                    raise self.refuse(path, "the schemas of oneOf may hold for the same value: let them differ in type or a constant, or use anyOf")
+                    raise self.refuse(
+                        path, "the schemas of oneOf may hold for the same value: let them differ in type or a constant, or use anyOf"
+                    )
         return either(self.node(branch, f"{path}.{key}[{i}]") for i, branch in enumerate(branches))
 
     def apart(self, one: Any, other: Any, depth: int) -> bool:
@@ -234,7 +236,7 @@ def kind_of(constant: Any) -> str:
 
 def check(key: str, given: Any, at: str) -> None:
     """InputError when the value of a keyword is of the wrong kind."""
-    whole = isinstance(given, int) and not isinstance(given, bool)
+    whole = given if isinstance(given, int) and not isinstance(given, bool) else -1
     right = {
         "min": isinstance(given, int | float) and not isinstance(given, bool),
         "properties": isinstance(given, Mapping),
@@ -245,7 +247,7 @@ def check(key: str, given: Any, at: str) -> None:
         "uniqueItems": isinstance(given, bool),
     }
     if key.endswith(("Length", "Items", "Properties")) and key.startswith(("min", "max")):
-        fine = whole and given >= 0
+        fine = whole >= 0
     else:
         fine = right["min"] if key.endswith(("imum", "Minimum", "Maximum", "multipleOf")) else right.get(key, True)
     if not fine:
@@ -259,7 +261,11 @@ def numeric(kind: str, schema: Mapping[str, Any], at: str) -> Node:
         bounds = [(Decimal(repr(schema[key])), key == strict) for key in (plain, strict) if key in schema]
         if not bounds:
             continue
-        if len(str(bounds[0][0].normalize().as_tuple().digits)) > 3 * 15 or not bounds[0][0].is_finite() or abs(bounds[0][0].adjusted()) > 15:
+        if (
+            len(str(bounds[0][0].normalize().as_tuple().digits)) > 3 * 15
+            or not bounds[0][0].is_finite()
+            or abs(bounds[0][0].adjusted()) > 15
+        ):
             raise InputError(f"{at}: {plain} has more than 15 digits, which is not supported: round it")
         bound, without[i] = max(bounds) if i == 0 else min(bounds, key=lambda pair: (pair[0], not pair[1]))
         low, high = (bound, high) if i == 0 else (low, bound)

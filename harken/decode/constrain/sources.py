@@ -79,8 +79,12 @@ def _schema(kind: Any, path: str, known: dict[type, dict[str, Any]]) -> dict[str
             known[kind] |= {
                 "type": "object",
                 "properties": {field.name: _schema(hints[field.name], f"{path}.{field.name}", known) for field in fields},
-                "required": [one.name for one in fields if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING],
+                "required": [
+                    one.name for one in fields if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+                ],
                 "additionalProperties": False,
             }
         return {"$ref": f"#/$defs/{kind.__name__}"}
-    raise InputError(f"{path}: no JSON is known for the type {kind}: use text, numbers, bool, None, lists, dicts, Literal, Enum or dataclasses")
+    raise InputError(
+        f"{path}: no JSON is known for the type {kind}: use text, numbers, bool, None, lists, dicts, Literal, Enum or dataclasses"
+    )

@@ -61,7 +61,9 @@ def string(schema: Mapping[str, Any], path: str) -> Node:
     if "pattern" in schema and "format" in schema:
         raise InputError(f"{path}: pattern beside format is not supported: say both in the pattern")
     if "format" in schema and schema["format"] not in FORMATS:
-        raise InputError(f"{path}: the format {schema['format']!r} is not supported (known are {', '.join(FORMATS)}): give a pattern for it")
+        raise InputError(
+            f"{path}: the format {schema['format']!r} is not supported (known are {', '.join(FORMATS)}): give a pattern for it"
+        )
     if "format" in schema:
         inside = tree_of(FORMATS[schema["format"]])
     else:
@@ -71,7 +73,9 @@ def string(schema: Mapping[str, Any], path: str) -> Node:
         low, high = max(least, shortest), min((bound for bound in (most, longest) if bound is not None), default=None)
         return Alternatives(()) if high is not None and high < low else quoted(Run(inside.characters, low, high))
     if shortest < least or (most is not None and (longest is None or longest > most)):
-        raise InputError(f"{path}: minLength or maxLength beside a pattern whose matches differ in length is not supported: say it in the pattern")
+        raise InputError(
+            f"{path}: minLength or maxLength beside a pattern whose matches differ in length is not supported: say it in the pattern"
+        )
     return quoted(inside)
 
 
@@ -85,7 +89,7 @@ def any_but(names: Iterable[str]) -> Node:
     other = Characters(other.ranges, tuple(one for one in other.spelled if json.loads(f'"{one}"') not in begun))
     parts.append(sequence(Run(other), everything))
     for first in sorted(begun):
-        parts.append(sequence(Literal(json.dumps(first, ensure_ascii=False)[1:-1]), any_but(name[1:] for name in names if name[:1] == first)))
+        parts.append(
+            sequence(Literal(json.dumps(first, ensure_ascii=False)[1:-1]), any_but(name[1:] for name in names if name[:1] == first))
+        )
     return either(parts)
-
-

@@ -21,20 +21,23 @@ from .characters import Characters, of
 
 BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 NONE = float("inf")
+REMEMBERED = 20_000
+"""Ends of texts of which the fewest tokens are remembered: those of a text under way are much the same from token to token."""
 TRIED = 64
 """Random texts that must come out as their tokens say."""
 
 
 class Lexicon:
-    """`size`: of the model's vocabulary · `says`: the bytes of each id, b"" where it may not be written · `first`: the same at an open place,
-    or None where there are none · `opens`: ids behind which the next place is open · `trims`: whether all white space around a text goes ·
+    """What the tokens of a tokenizer say.
+
+    `size`: of the vocabulary · `says`: the bytes of each id, b"" where it may not be written · `first`: the same at an open place, or
+    None where there are none · `opens`: ids behind which the next place is open · `trims`: whether all white space around a text goes ·
     `whole`: whether tokens are words, so that not every character can be written by itself · `writable`: the characters there are, None
     where it is all of them."""
 
     def __init__(self, tokenizer: Tokenizer, size: int, banned: frozenset[int]):
         self.size, self.tokenizer = size, tokenizer
         self.trims = not isinstance(tokenizer.inner, tokenizers.Tokenizer)
-        self.whole = tokenizer.kind in ("word", "wordpiece")
         self.says: list[bytes] = [b""] * size
         self.first: list[bytes] | None = None
         self.opens: frozenset[int] = frozenset()
@@ -46,7 +49,9 @@ class Lexicon:
         else:
             self._listen(texts)
         self._index = [_indexed(self.says), _indexed(self.first or self.says)]
+        self.whole = tokenizer.kind == "word" or (self.first is not None and b" " not in self._index[0][0])
         self._silent = next((i for i in texts if self.first and self.says[i] == b" " and not self.first[i]), None)
+        self._known: dict[bytes, tuple[tuple[float, float], tuple[int, int]]] = {}
         every = all(bytes((byte,)) in self._index[0][0] for byte in range(256))
         self.writable = None if every else self._characters()
         self._runs: dict[Characters, list[tuple[int, int, bytes]]] = {}
@@ -55,7 +60,7 @@ class Lexicon:
         """Find out what the tokens say by having them decoded between two that are known."""
         say = functools.partial(self.tokenizer.decode, skip_special=True)
         for i, raw in list(texts.items()):
-            if self.tokenizer.byte_fallback and (byte := BYTE.fullmatch(raw)):
+            if self.tokenizer.byte_fallback and (byte := BYTE.fullmatch(raw)) and int(byte[1], 16) >= 0x80:  # no character by itself
                 self.says[i] = bytes((int(byte[1], 16),))
                 del texts[i]
         tails = {i: tail for i in texts if (alone := say([i])).isalnum() and (tail := say([i, i])[len(alone) :]).strip().isalnum()}
@@ -125,7 +130,12 @@ class Lexicon:
     def _ways(self, text: bytes) -> tuple[list[tuple[float, float]], list[tuple[int, int]]]:
         needs: list[tuple[float, float]] = [(0, 0)] * (len(text) + 1)
         ways = [(0, 0)] * len(text)
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
         for at in range(len(text) - 1, -1, -1):
+            if (known_end := self._known.get(text[at:])) is not None:
+                needs[at], ways[at] = known_end
+                continue
             best = [NONE, NONE]
             way = [0, 0]
             for open in (0, 1) if self.first is not None else (0,):
@@ -140,7 +150,7 @@ class Lexicon:
                 best[1], way[1] = best[0], way[0]
             elif self._silent is not None and 1 + best[0] < best[1]:
                 best[1], way[1] = 1 + best[0], self._silent
-            needs[at], ways[at] = (best[0], best[1]), (way[0], way[1])
+            needs[at], ways[at] = self._known[text[at:]] = (best[0], best[1]), (way[0], way[1])
         return needs, ways
 
     def run(self, characters: Characters) -> list[tuple[int, int, bytes]]:
