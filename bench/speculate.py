@@ -67,9 +67,11 @@ def main() -> None:
     compare("editing, from the prompt", run, tests, {"speculate": "lookup"}, max_new_tokens=60)
     if asked.text is not None:
         settings = {"tokenizer": "bpe", "vocab_size": 4096}
-        big = trained("text", asked.text, model="llama", width=384, layers=6, heads=6, minutes=asked.minutes, **settings)
-        small = trained("ngram", asked.text, model="ngram", order=4, **settings)
-        prompts = [line[:60] for line in asked.text.read_text("utf-8").splitlines() if len(line) > 80][:400:20]
+        size = {"width": 512, "layers": 8, "heads": 8, "context": 256}
+        big = trained("text", asked.text, model="llama", minutes=asked.minutes, **size, **settings)
+        small = trained("ngram", asked.text, model="ngram", order=6, **settings)
+        text = asked.text.read_text("utf-8")
+        prompts = [text[at : at + 200].partition(" ")[2].rpartition(" ")[0] for at in range(0, len(text), len(text) // 20)]
         draft = {"assistant_model": harken.load(small)}
         compare("the domain's text, n-grams, greedy", big, prompts, draft, max_new_tokens=100)
         compare("the same, drawn at 0.7", big, prompts, draft, max_new_tokens=100, temperature=0.7)

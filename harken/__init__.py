@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .checkpoint.load import load
     from .checkpoint.save import save
     from .commands import tokenizer
+    from .commands.analogy import analogy
     from .commands.compare import compare
     from .commands.convert import convert
     from .commands.demo import demo
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .commands.info import info
     from .commands.look import look
     from .commands.next import next_tokens as next
+    from .commands.similar import similar
     from .commands.train import train
     from .decode.options import Generated
     from .measure.score import score
@@ -35,6 +37,7 @@ __all__ = [
     "Mask",
     "Tokenizer",
     "__version__",
+    "analogy",
     "compare",
     "convert",
     "demo",
@@ -46,6 +49,7 @@ __all__ = [
     "next",
     "save",
     "score",
+    "similar",
     "stream",
     "tokenizer",
     "train",
@@ -60,6 +64,8 @@ _HOMES = {
     "evaluate": "harken.commands.eval:evaluate",
     "info": "harken.commands.info:info",
     "look": "harken.commands.look:look",
+    "similar": "harken.commands.similar:similar",
+    "analogy": "harken.commands.analogy:analogy",
     "convert": "harken.commands.convert:convert",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",

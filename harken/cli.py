@@ -33,6 +33,8 @@ COMMANDS = {
     "eval": "harken.commands.eval",
     "compare": "harken.commands.compare",
     "look": "harken.commands.look",
+    "similar": "harken.commands.similar",
+    "analogy": "harken.commands.analogy",
     "info": "harken.commands.info",
     "tokenizer train": "harken.commands.tokenizer",
     "tokenizer encode": "harken.commands.tokenizer",

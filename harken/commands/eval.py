@@ -55,6 +55,10 @@ def evaluate(options: EvalOptions) -> Evaluation:
 
     model, tokenizer = opened(options.model)
     model.pack()
+    learned_by = recorded(options.model)
+    task = learned_by.get("task") or model.config.task
+    if task in ("masked-language-modeling", "pretraining", "span-corruption", "denoising"):
+        return of_corrupted(options, model, tokenizer, task, learned_by)
     if model.reads == "source":
         return of_pairs(options, model, tokenizer)
     return of_texts(options, model, tokenizer)
@@ -75,6 +79,35 @@ def of_pairs(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evalua
     lost = ledger.get("tokens", "pairs truncated") + ledger.get("tokens", "pairs dropped")
     bits = math.nan if lost else found.bits_per_byte(pairs.bytes())  # where something is left out, the bytes are not those of the targets
     return Evaluation(model.config.task, len(pairs), found.tokens, found.loss, found.perplexity, bits, {}, ledger.to_json())
+
+
+def of_corrupted(options: EvalOptions, model: Model, tokenizer: Tokenizer, task: str, learned_by: dict[str, Any]) -> Evaluation:
+    """How well a model mends broken texts, always broken in the same way: `loss` is that of what is hidden, or written anew."""
+    from ..data.batches import in_order
+    from ..data.columns import Columns
+    from ..data.corrupted import Noised
+    from ..data.read import read
+    from ..fit.corrupted import bare, source_of
+    from ..fit.options import TrainOptions
+    from ..measure.loss import measure
+    from ..objectives.masked import Hits, hits
+
+    corpus = read(options.data, examples=options.examples or trained_on(options.model), columns=Columns.parse(options.columns))
+    said: dict[str, Any] = {name: learned_by[name] for name in ("mask_rate", "whole_word", "span_length", "noise") if name in learned_by}
+    said |= {"model": model.config.model_type, "task": task, "overflow": options.overflow or "window"}
+    asked = TrainOptions(data="-", **said)
+    pad, ledger = tokenizer.pad_id or 0, corpus.ledger
+    whole = bare(corpus, tokenizer, ledger, task, "tokens")
+    made: Any = source_of(asked, task, corpus, whole, tokenizer, model.span, ledger, "tokens")
+    made = made.after(model.config.decoder_start_token_id) if isinstance(made, Noised) else made
+    found = measure(model, made, pad=pad)
+    metrics: dict[str, float | None] = {}
+    if not isinstance(made, Noised):
+        right = sum((hits(model, made, rows, pad) for rows in in_order(made, 32)), Hits(0, 0, 0, 0))
+        metrics["masked_accuracy"] = right.right / right.hidden
+        if right.pairs:
+            metrics["next_sentence_accuracy" if made.second == "next" else "sentence_order_accuracy"] = right.told / right.pairs
+    return Evaluation(task, len(corpus.texts), found.tokens, found.loss, found.perplexity, math.nan, metrics, ledger.to_json())
 
 
 def of_texts(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evaluation:
@@ -109,6 +142,12 @@ def of_texts(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evalua
     return Evaluation(model.config.task, len(corpus.texts), found.tokens, found.loss, found.perplexity, bits, metrics, ledger.to_json())
 
 
+def recorded(model: Any) -> dict[str, Any]:
+    """The options of the run, where `model` is the folder of one."""
+    path = Path(model) / "harken.json" if isinstance(model, str | Path) else None
+    return read_json(path).get("options", {}) if path is not None and path.is_file() else {}
+
+
 def trained_on(model: Any) -> Literal["lines", "running"] | None:
     """How the run read its own text, where `model` is the folder of one."""
     path = Path(model) / "harken.json" if isinstance(model, str | Path) else None
@@ -132,6 +171,9 @@ def show(found: Evaluation, options: EvalOptions) -> None:
     if math.isfinite(found.bits_per_byte):
         print(f"bits per byte  {found.bits_per_byte:.4f}")
     print(f"measured on    {found.tokens:,} tokens of {found.examples:,} texts")
+    for name, value in found.metrics.items():
+        if name.endswith("accuracy") and value is not None:
+            print(f"{name.removesuffix('_accuracy').replace('_', ' '):<14} {value:.4f} right")
     if known := found.metrics.get("seen_in_training"):
         print(f"not new        {known:,} of the {found.examples:,} examples also occur in the training text{without(found)}")
     unknown = found.ledger.get("tokens", {}).get("unknown", 0)

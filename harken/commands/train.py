@@ -11,10 +11,11 @@ from .command import command
 
 if TYPE_CHECKING:
     from ..fit.run import Trained
+    from ..fit.vectors import TrainedVectors
 
 
 @command("train", TrainOptions)
-def train(options: TrainOptions) -> Trained:
+def train(options: TrainOptions) -> Trained | TrainedVectors:
     """Train, or with `resume` go on, and return what came of it.
 
     InputError when the data, the folder or the options make no sense (nothing is written then), RunError when the loss stops being a
@@ -26,7 +27,7 @@ def train(options: TrainOptions) -> Trained:
 
 
 @train.show
-def show(trained: Trained, options: TrainOptions) -> None:
+def show(trained: Trained | TrainedVectors, options: TrainOptions) -> None:
     """One JSON object where asked for; the words went to stderr already."""
     if options.json:
         print(json.dumps(dataclasses.asdict(trained)))

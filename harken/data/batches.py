@@ -14,13 +14,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from .numbers import ROWS, Numbers, room
+from .sentences import segments
 
 _OVERHEAD = 400
 """Padded tokens that cost as much time as reading a batch in one more part (measured with small models on a CPU)."""
 
 
 class Source(Protocol):
-    """What can be batched: `targets` tokens to predict in one epoch, of which the `longest` row has so many, in rows of `context`.
+    """What can be batched: `targets` tokens to predict in one epoch, of which the `longest` row has so many, in rows of `context`; where
+    only some tokens of a text are to be predicted, all that they are drawn from.
 
     A row is an array of numbers that its objective understands; the first two are where its targets begin and end."""
 
@@ -40,13 +42,15 @@ class Spans:
     """Token ids of many texts, laid end to end, and which of them are to be predicted. Both arrays may be mapped from files.
 
     ids (T,) uint16 or int32 · spans (n, 2): targets ids[begin:end] of each text · `lead`: the id read before a text's first target, or
-    None to read ids[begin - 1] · `context`: tokens a row may have; a longer text is cut into rows, and every target stays in one of them.
+    None to read ids[begin - 1] · `context`: tokens a row may have; a longer text is cut into rows, and every target stays in one of them ·
+    `sentences` (n,): where each begins, if rows are to be made of whole ones.
     """
 
     ids: np.ndarray
     spans: np.ndarray
     lead: int | None
     context: int
+    sentences: np.ndarray | None = None
 
     @functools.cached_property
     def targets(self) -> int:
@@ -64,6 +68,8 @@ class Spans:
         always stands at the start of its window."""
         if self.longest <= self.context:
             return self.spans
+        if self.sentences is not None:
+            return segments(self.spans, self.sentences, self.context, rng)
         rows = Numbers(np.int64, 2)
         for i in range(0, len(self.spans), ROWS):
             begin, end = self.spans[i : i + ROWS].T

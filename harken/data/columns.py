@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,24 +16,27 @@ class Role(NamedTuple):
     """What a column may be used as: the other names it goes by, and what its cells hold."""
 
     aliases: tuple[str, ...] = ()
-    holds: Literal["text", "value", "list"] = "text"
+    holds: Literal["text", "value", "values", "list", "any"] = "text"
 
 
-_TEXT, _LIST = Role(), Role(holds="list")
+_TEXT, _LIST, _ANY = Role(), Role(holds="list"), Role(holds="any")
 ROLES: Mapping[str, Role] = {
     "text": Role(("content", "body", "sentence", "document")),
-    "label": Role(("labels", "class", "category"), "value"),
+    "text2": _TEXT,
+    "label": Role(("labels", "class", "category"), "values"),
     **dict.fromkeys(("source", "target"), _TEXT),
     **dict.fromkeys(("tokens", "ner_tags"), _LIST),
     **{"context": _TEXT, "question": _TEXT, "answers": _LIST},
-    **dict.fromkeys(("document", "dialogue", "article", "summary"), _TEXT),
-    **dict.fromkeys(("prompt", "completion", "chosen", "rejected"), _TEXT),
+    **dict.fromkeys(("document", "dialogue", "article", "summary"), _ANY),
+    **dict.fromkeys(("prompt", "completion", "chosen", "rejected"), _ANY),
     **dict.fromkeys(("instruction", "input", "output"), _TEXT),
-    **dict.fromkeys(("messages", "persona", "history", "candidates"), _LIST),
+    **dict.fromkeys(("instances", "messages", "persona", "history", "candidates"), _LIST),
     "response": _TEXT,
     **dict.fromkeys(("sentence1", "sentence2"), _TEXT),
     "score": Role(holds="value"),
-    **dict.fromkeys(("query", "positive", "negative"), _TEXT),
+    "query": _TEXT,
+    **dict.fromkeys(("positive", "negative", "relevant"), _ANY),
+    **dict.fromkeys(("id", "title"), Role(holds="value")),
 }
 """Every name that may stand before the = of `--columns`; two lower-case letters (en, de) are a language and hold text."""
 
@@ -49,11 +53,18 @@ def role(name: str) -> Role:
     return ROLES.get(name, _TEXT)
 
 
+def is_language(name: str) -> bool:
+    """Whether this is a language code, and no role."""
+    return name not in ROLES and _LANGUAGE.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns a person named: role -> the 1-based place of its column, or its name in the header."""
 
     given: Mapping[str, int | str] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further names of roles that one kind of example knows."""
 
     def __post_init__(self) -> None:
         for name, value in self.given.items():
@@ -92,9 +103,18 @@ class Columns:
         """Whether a column is given by its name, so that there must be a header."""
         return any(isinstance(value, str) for value in self.given.values())
 
+    def also(self, aliases: Mapping[str, tuple[str, ...]]) -> Columns:
+        """The same columns where a role goes by further names; a column given for such a name is the role's."""
+        of = {alias: name for name, some in aliases.items() for alias in some if name not in self.given and alias not in aliases}
+        return Columns({of.get(name, name): value for name, value in self.given.items()}, {**self.aliases, **aliases})
+
     def marks(self, roles: Sequence[str]) -> set[str]:
         """The names, lower case, that mark a first row as a header: those of `roles` and of the roles given."""
-        return {each for name in (*roles, *self.given) for each in (name, *role(name).aliases)}
+        return {each for name in (*roles, *self.given) for each in (name, *self.known_as(name))}
+
+    def known_as(self, name: str) -> tuple[str, ...]:
+        """The other names of a role."""
+        return (*role(name).aliases, *self.aliases.get(name, ()))
 
     def resolve(
         self,
@@ -129,7 +149,7 @@ class Columns:
         for name in (*roles, *optional):
             if name in places:
                 continue
-            found = _called(name, header, where, word)
+            found = _called(name, self.known_as(name), header, where, word)
             if found is None and name in roles:
                 if len(first) != 1 or len(roles) > 1:
                     raise InputError(_absent(name, name, first, headed, where, guess, word))
@@ -189,11 +209,11 @@ def _quoted(value: str) -> str:
     return value if plain else '"' + value.replace('"', '""') + '"'
 
 
-def _called(name: str, header: Sequence[str], where: str, word: str) -> int | None:
+def _called(name: str, aliases: Sequence[str], header: Sequence[str], where: str, word: str) -> int | None:
     """The column with the role's name, else the one with one of its aliases."""
     if found := _match(name, header):
         return _single(found, name, header, where, word)
-    found = sorted(place for alias in role(name).aliases for place in _match(alias, header))
+    found = sorted({place for alias in aliases for place in _match(alias, header)})
     if len(found) > 1:
         both = " and ".join(f"{header[place]!r} ({place + 1})" for place in found[:2])
         option = Columns._option(name, found[0] + 1)
@@ -221,7 +241,11 @@ def _absent(name: str, called: str, first: Sequence[str], headed: bool, where: s
     names = [tidy(each) for each in first]
     # What no one calls a column: a number, nothing, a whole sentence, the same thing twice.
     data = len(set(names)) < len(names) or any(not each or _DECIMAL.fullmatch(each) or len(each) > _LONGEST_NAME for each in names)
-    value = (guess + 1 if data else names[guess]) if role(name).holds == "text" else "NUMBER" if data else "NAME"
+    if is_language(called) and (others := [each for each in names if is_language(each)]):
+        return f"{where} has no {word} for the language {called!r} (its languages: {listed(others)}): ask for one of them"
+    near = difflib.get_close_matches(called, () if data else names, n=1)
+    words = role(name).holds in ("text", "any")
+    value = near[0] if near else (guess + 1 if data else names[guess]) if words else "NUMBER" if data else "NAME"
     option = Columns._option(name, value)
     if data and not headed:
         return f"{where} has no header (its first row: {listed(first, 3)}): say which {word} holds the {name}, as in {option}"

@@ -65,11 +65,19 @@ class Lines:
 
 
 def delimited_rows(
-    name: str, stream: Iterable[str], columns: Columns, roles: Sequence[str], optional: Sequence[str], ledger: Ledger, notes: list[str]
-) -> Iterator[tuple[int, dict[str, str]]]:
+    name: str,
+    stream: Iterable[str],
+    columns: Columns,
+    roles: Sequence[str],
+    optional: Sequence[str],
+    ledger: Ledger,
+    notes: list[str],
+    lenient: bool = False,
+) -> Iterator[tuple[int, dict[str, str] | InputError]]:
     """(line, role -> field) of every row; what was found goes to `notes`, the blank lines between rows to `ledger`.
 
-    A name in .tsv means tabs; elsewhere the first lines tell the delimiter. InputError, with the line, for what is no table.
+    A name in .tsv means tabs; elsewhere the first lines tell the delimiter. InputError, with the line, for what is no table; where
+    `lenient`, a row with too few or too many fields comes as the error it is.
     """
     lines = Lines(stream, name)
     sample, whole = lines.peek()
@@ -91,7 +99,11 @@ def delimited_rows(
                     continue
                 if not (open_ended and len(fields) > width):
                     against = "the header" if headed else f"line {begin:,}"
-                    raise InputError(f"{name} line {line:,} has {_ragged(fields, width, against, delimiter)}")
+                    wrong = InputError(f"{name} line {line:,} has {_ragged(fields, width, against, delimiter)}")
+                    if not lenient:
+                        raise wrong
+                    yield line, wrong
+                    continue
                 longer += 1
             values = {role: fields[place] for role, place in places.items()}
             if delimiter == "\t" and any(len(each) > 1 and each[0] == each[-1] == '"' for each in values.values()):

@@ -6,21 +6,19 @@ B rows · S source tokens · L target tokens
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
 import numpy as np
 
 from ..base.errors import InputError
 from .batches import Spans
-from .columns import Columns
+from .columns import Columns, is_language
 from .corpus import Corpus
 from .ledger import Ledger
-from .raw import decode, load, stream, suffix
-from .read import OBJECTS, lines_of, object_of, text_of
+from .raw import suffix
+from .read import text_of
+from .records import Data, Reading, name_of, records
 from .split import held_out
-from .tables import table, table_kind
 from .texts import TextsBuilder
 from .tokens import Overflow
 
@@ -42,26 +40,33 @@ class Pairs:
         return self.target.bytes()
 
 
-def read_pairs(path: str | os.PathLike[str], columns: Columns | None = None, *, target: str | os.PathLike[str] | None = None) -> Pairs:
-    """Read a table (.csv .tsv .parquet) or objects (.jsonl) with the columns `source` and `target`; or, with `target`, two text files
-    whose n-th lines belong together. `columns` says which columns they are: {"source": "en", "target": "de"}.
+def read_pairs(
+    path: Data,
+    columns: Columns | None = None,
+    *,
+    target: str | os.PathLike[str] | None = None,
+    languages: tuple[str, str] | None = None,
+) -> Pairs:
+    """Read the columns `source` and `target` from any source of `records`; or, with `target`, two text files whose n-th lines belong
+    together. `columns` says which columns they are: {"source": "en", "target": "de"}; `languages` that they are those of two codes, which
+    `columns` may give too ({"en": 1, "de": 2}) and which may stand inside a `translation`.
 
     Pairs of which a side is empty are left out and counted. InputError, with file and line, when there is nothing that can be read.
     """
-    name, columns = os.fspath(path), columns or Columns()
-    ledger, notes = Ledger(), []
-    if target is not None:
-        found = _aligned(name, os.fspath(target), notes)
-    elif table_kind(name) is not None:
-        found = _rows(name, columns, ledger, notes)
-    elif suffix(name) in OBJECTS:
-        found = _fields(name, columns, notes)
-    else:
-        raise InputError(f"{name} holds no pairs: give a .csv, .tsv, .parquet or .jsonl file, or two text files with --source and --target")
-    builders = TextsBuilder(name), TextsBuilder(name if target is None else os.fspath(target))
+    name, columns, reading = name_of(path), columns or Columns(), Reading()
+    ledger, notes = reading.ledger, reading.notes
+    given = tuple(role for role in columns.given if is_language(role))
+    sides = languages or (given if len(given) == len(SIDES) else SIDES)
+    if languages is not None:
+        _check_languages(languages, (name, os.fspath(target)) if target is not None else ())
+    other = name if target is None else os.fspath(target)
+    builders = TextsBuilder(name), TextsBuilder(other)
     total = 0
-    for pair in found:
+    for row in records(path, sides, columns, target=target, reading=reading, holds="pairs"):
+        if row.wrong is not None:
+            raise row.wrong
         total += 1
+        pair = [text_of(row.values[side], row.fields.get(side, side), row.where) for side in sides]
         if all(text and not text.isspace() for text in pair):
             for builder, text in zip(builders, pair, strict=True):
                 builder.add(text)
@@ -70,11 +75,11 @@ def read_pairs(path: str | os.PathLike[str], columns: Columns | None = None, *, 
         ledger.add("read", what, n)
     ledger.balance("read", "pairs", "pairs with an empty side", "examples")
     if not one:
-        raise InputError(f"{name} holds no pairs: no row has text in both source and target")
+        raise InputError(f"{name} holds no pairs: no row has text in both {sides[0]} and {sides[1]}")
     if total > len(one):
         notes.append(f"{name}: {total - len(one):,} pairs with an empty side were left out")
-    notes.insert(0, f"{name}: {len(one):,} pairs of source and target")
-    return Pairs(Corpus(one, "lines", name, ledger, notes), Corpus(two, "lines", builders[1].name))
+    notes.insert(0, f"{name}: {len(one):,} pairs of {sides[0]} and {sides[1]}")
+    return Pairs(Corpus(one, "lines", name, ledger, notes), Corpus(two, "lines", other))
 
 
 def split_pairs(pairs: Pairs, share: float | None = None) -> tuple[Pairs, Pairs]:
@@ -169,33 +174,12 @@ def fitted_pairs(found: PairSpans, context: int, ledger: Ledger, name: str, *, o
     return PairSpans(*sides)
 
 
-def _aligned(source: str, target: str, notes: list[str]) -> Iterator[tuple[str, str]]:
-    sides = []
-    for name in (source, target):
-        text, found = decode(load(name))
-        notes += found
-        sides.append(stream(text))
-    for number, (one, two) in enumerate(zip_longest(*sides)):
-        if one is None or two is None:
-            longer, shorter = (source, target) if two is None else (target, source)
-            raise InputError(f"{longer} has more than the {number:,} lines of {shorter}: the n-th lines of both must belong together")
-        yield one.rstrip("\n"), two.rstrip("\n")
-
-
-def _rows(name: str, columns: Columns, ledger: Ledger, notes: list[str]) -> Iterator[tuple[str, str]]:
-    for row in table(name, lines_of(name, notes), columns, SIDES, ledger=ledger, notes=notes):
-        yield row.values["source"] or "", row.values["target"] or ""
-
-
-def _fields(name: str, columns: Columns, notes: list[str]) -> Iterator[tuple[str, str]]:
-    text, found = decode(load(name))
-    notes += found
-    for number, line in enumerate(stream(text), 1):
-        if line.isspace():
-            continue
-        where = f"{name} line {number:,}"
-        row = object_of(line, where, "source")
-        keys = list(row)
-        places = columns.resolve(keys, SIDES, where, word="field")
-        one, two = (text_of(row[keys[places[side]]], keys[places[side]], where) for side in SIDES)
-        yield one, two
+def _check_languages(languages: tuple[str, str], files: tuple[str, ...]) -> None:
+    """InputError for what is no language code, and for aligned files whose endings are other ones."""
+    for code in languages:
+        if not is_language(code):
+            raise InputError(f"{code!r} is no language code: write two lower-case letters, as in en or de")
+    for name, code in zip(files, languages, strict=False):
+        ending = suffix(name)[1:]
+        if is_language(ending) and ending != code:
+            raise InputError(f"{name} ends in .{ending}, but the language asked for on that side is {code!r}: change one of them")

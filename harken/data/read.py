@@ -18,6 +18,7 @@ from .columns import Columns
 from .corpus import Corpus, Examples
 from .detect import Survey, detect, survey
 from .folder import folder_files, same_content
+from .hub import hub_rows, is_hub
 from .ledger import Ledger
 from .lines import FILLED, lines
 from .numbers import Numbers
@@ -37,7 +38,8 @@ def read(
     path: str | os.PathLike[str], *, examples: Examples | None = None, columns: Columns | Mapping[str, str | int] | None = None
 ) -> Corpus:
     """Read `path`: "-" is standard input; .jsonl and .ndjson hold one object a line; .csv, .tsv and .parquet are tables; a folder holds any
-    of these; everything else is UTF-8 text. Each may be gzip data. Memory stays bounded whatever the size.
+    of these; everything else is UTF-8 text. Each may be gzip data. A data set of Hugging Face is a folder that `datasets` saved, or its
+    name (owner/name). Memory stays bounded whatever the size.
 
     `examples` says whether each line is an example ("lines") or the file is running text ("running"); None detects it. `columns` names
     the field or column that holds the text: {"text": "review"}, or {"text": 2} for the second.
@@ -47,8 +49,11 @@ def read(
         raise InputError(f"examples is {examples!r}{did_you_mean(str(examples), ('lines', 'running'))}")
     columns = columns if isinstance(columns, Columns) else Columns(columns or {})
     source = os.fspath(path)
-    one = source == "-" or not Path(source).is_dir()
-    corpus = (_file if one else _folder)(source, examples, columns)
+    if is_hub(source):
+        corpus = _data_set(source, examples or "lines", columns)
+    else:
+        one = source == "-" or not Path(source).is_dir()
+        corpus = (_file if one else _folder)(source, examples, columns)
     corpus.ledger.add("read", "characters", corpus.texts.characters)
     corpus.ledger.add("read", "bytes", corpus.bytes())
     return replace(corpus, source=source)
@@ -184,6 +189,24 @@ def _table(source: str, kind: Examples, columns: Columns) -> Corpus:
     texts = builder.texts()
     ledger.balance("read", "rows", "empty texts", "examples")
     return Corpus(texts, kind, source, ledger, notes)
+
+
+def _data_set(source: str, kind: Examples, columns: Columns) -> Corpus:
+    """The texts of a data set of Hugging Face."""
+    ledger, builder, field, number = Ledger(), TextsBuilder(source), "", 0
+    for number, row in hub_rows(source, {}):
+        names = list(row)
+        if field not in row:
+            field = names[columns.resolve(names, ("text",), source, guess=_longest(dict(row)))["text"]]
+        value = text_of("" if row[field] is None else row[field], field, f"{source} row {number:,}")
+        if value and not value.isspace():
+            builder.add(value)
+    texts = builder.texts()
+    for what, n in (("rows", number), ("empty texts", number - len(texts)), ("examples", len(texts))):
+        ledger.add("read", what, n)
+    if not texts:
+        raise InputError(f"{source} is empty: none of its {number:,} rows has any text")
+    return Corpus(texts, kind, source, ledger, [f"{source}: one example a row ({len(texts):,} of {number:,} rows), its text in {field!r}"])
 
 
 def lines_of(source: str, notes: list[str]) -> Iterator[str] | None:

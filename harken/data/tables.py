@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 from ..base.errors import InputError
@@ -15,13 +16,21 @@ from .ledger import Ledger
 Kind = Literal["csv", "tsv", "parquet"]
 
 
+Unit = Literal["line", "row", "object", "example", "sentence", "question"]
+
+
 class Row(NamedTuple):
-    """One row: role -> value, and where it stands in its file."""
+    """One row: role -> value, and where it stands in its file; or, without values, what is wrong with it.
+
+    `fields`: role -> what the file calls it, where that is known.
+    """
 
     values: dict[str, Any]
     name: str
-    unit: Literal["line", "row"]
+    unit: Unit
     number: int
+    fields: Mapping[str, str] = MappingProxyType({})
+    wrong: InputError | None = None
 
     @property
     def where(self) -> str:
@@ -46,16 +55,20 @@ def table(
     *,
     ledger: Ledger,
     notes: list[str],
+    kind: Kind | None = None,
+    lenient: bool = False,
+    classes: dict[str, tuple[str, ...]] | None = None,
 ) -> Iterator[Row]:
     """Every row of a table, in order and as it is read, with a value for each of `roles` and those of `optional` that it has.
 
     `source`: for csv and tsv a stream of UTF-8 text that keeps its line ends (`open(path, encoding="utf-8", newline="")`), for parquet
-    None or the open binary file. `ledger` counts "rows" and "blank lines" of stage "read"; `notes` gets what was found and left out.
+    None or the open binary file. `kind`: None goes by the ending. `lenient`: a row that is wrong comes as such. `ledger` counts
+    "rows" and "blank lines" of stage "read"; `notes` gets what was found and left out; `classes` the names of ids (role -> names).
     InputError, with file and line, when it cannot be read or has no rows.
     """
     name = os.fspath(path)
-    kind = table_kind(path)
-    unit: Literal["line", "row"] = "row" if kind == "parquet" else "line"
+    kind = kind or table_kind(path)
+    unit: Unit = "row" if kind == "parquet" else "line"
     if kind is None:
         raise InputError(f"{name} is not a table: tables end in .csv, .tsv or .parquet")
     if kind == "parquet":
@@ -63,14 +76,17 @@ def table(
             raise InputError(f"{name} is packed twice, as .parquet is compressed already: unpack it with gunzip")
         from .parquet import parquet_rows
 
-        found = parquet_rows(name, cast(BinaryIO, source) or name, columns, roles, optional, notes)
+        found = parquet_rows(name, cast(BinaryIO, source) or name, columns, roles, optional, notes, classes)
     else:
-        found = delimited_rows(name, cast("Iterable[str]", source), columns, roles, optional, ledger, notes)
+        found = delimited_rows(name, cast("Iterable[str]", source), columns, roles, optional, ledger, notes, lenient)
     rows = 0
     try:
         for number, values in found:
             rows += 1
-            yield Row(values, name, unit, number)
+            if isinstance(values, InputError):
+                yield Row({}, name, unit, number, wrong=values)
+            else:
+                yield Row(values, name, unit, number)
     finally:
         ledger.add("read", "rows", rows)
     if not rows:

@@ -54,7 +54,7 @@ def read_prompt(model: Model, tokenizer: Tokenizer, given: Any) -> Prompt:
     if isinstance(given, str):
         return Prompt(given, ids_of(model, tokenizer, given), "" if model.reads == "source" else given)
     if isinstance(given, Sequence | np.ndarray) and len(given) and all(isinstance(one, Mapping) for one in given):
-        return Prompt(*chat_ids(tokenizer, given))
+        return Prompt(*chat_ids(tokenizer, list(given)))
     if isinstance(given, Sequence | np.ndarray) and all(isinstance(one, int | np.integer) for one in given):
         ids = [int(one) for one in given]
         text = tokenizer.decode(ids)  # raises for an id outside the vocabulary

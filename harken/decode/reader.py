@@ -49,9 +49,9 @@ class Reader:
         held = [int(length) for length in self.cache.lengths]
         texts: list[list[int]] = [[] for _ in held]
         for i, (row, place, anew) in enumerate(zip(rows, self._places, again, strict=True)):
-            seen = row.seen
-            held[place] = 0 if anew else min(held[place], agreed[i] if agreed else len(seen) - 1)
-            texts[place] = seen[held[place] :] + list(guesses[i] if guesses else ())
+            held[place] = 0 if anew else min(held[place], agreed[i] if agreed else row.length - 1)
+            new = row.length - held[place]
+            texts[place] = (row.ids[-new:] if new <= len(row.ids) else row.seen[held[place] :]) + list(guesses[i] if guesses else ())
         self.cache.trim(torch.tensor(held))
         if any(guesses):
             self.logits = self._feed_all(texts, [1 + len(guess) for guess in guesses])
@@ -79,7 +79,7 @@ class Reader:
     def _read(self, rows: Sequence[Row]) -> None:
         """Read all of every row, what they all begin with only once."""
         texts = [row.seen for row in rows]
-        room = min(max(len(row.seen) + row.limit - len(row.ids) for row in rows), self.model.context)
+        room = min(max(row.length + row.limit - len(row.ids) for row in rows), self.model.context)
         sources = [row.source for row in rows if row.source is not None]
         shared = 0 if sources or len(rows) == 1 else common(texts)
         self._places = list(range(len(rows)))

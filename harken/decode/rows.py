@@ -46,11 +46,16 @@ class Row:
             return self.begun[self.seen_from :] + self.ids
         return self.ids[self.seen_from - len(self.begun) :]
 
+    @property
+    def length(self) -> int:
+        """Tokens that it reads."""
+        return len(self.begun) + len(self.ids) - self.seen_from
+
     def outgrown(self, context: int) -> bool:
         """Whether there is more to see than the model reads at once; then it goes on from the newer half."""
-        over = len(self.seen) > context
+        over = self.length > context
         if over:
-            self.seen_from += len(self.seen) - context // 2
+            self.seen_from += self.length - context // 2
         return over
 
     def write(self, token: int, logprob: float, plan: Plan) -> bool:

@@ -92,13 +92,10 @@ def settle(asked: DecodeOptions, said: Mapping[str, Any], reads: str) -> Settled
     for constraint in asked.constraints:
         names = [name for name in UNCONSTRAINED if name in both]
         drop(names, f"may forbid or cut off what {constraint} asks for", "leave one of them out")
-    if not both.get("penalty_alpha"):
-        drop([name for name in ("penalty_alpha",) if name in both], "is 0, which is greedy decoding", "give more, or leave it out")
     if contrastive(own, both):
         drop([name for name in DRAWS if name != "top_k"], "says nothing where contrastive search chooses", "leave it or penalty_alpha out")
     draws = sampled(own, both, beams, n)
     if not draws and not both.get("penalty_alpha"):
-        file = {name: value for name, value in file.items() if name != "temperature" or value}
         drop([name for name in DRAWS if name in file], "says nothing where no token is drawn", "leave it out")
     if beams == 1:
         drop(BEAMS, "is for beam search", "give num_beams above 1 beside it, or leave it out")
@@ -125,12 +122,8 @@ def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str
     names = {f.name for f in dataclasses.fields(DecodeOptions)} - {"seed", *CONSTRAINTS} | set(OTHERS)
     found = {}
     for name, value in said.items():
-        nothing = (
-            value is None
-            or value is False
-            or value in ([], {})
-            or (value == 0 and name != "length_penalty" and not name.endswith("token_id"))
-        )
+        zero = value == 0 and name != "length_penalty" and not name.endswith("token_id")
+        nothing = value is None or value is False or value in ([], {}) or zero
         if nothing or name in own or name in SILENT or name.startswith(("_", "output_", "return_")):
             continue
         if value in NEUTRAL.get(name, ()) and not (name == "top_k" and said.get("do_sample")):

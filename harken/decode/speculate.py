@@ -174,7 +174,7 @@ class Draft:
     def guess(self, rows: Sequence[Row], most: Sequence[int]) -> list[list[int]]:
         """Token after token, for all rows at once; nothing once a text no longer fits."""
         guesses: list[list[int]] = [[] for _ in rows]
-        if any(len(row.seen) + count > self.model.context for row, count in zip(rows, most, strict=True)):
+        if any(row.length + count > self.model.context for row, count in zip(rows, most, strict=True)):
             return guesses
         if self.reader is None:
             self.reader = Reader(self.model, [replace(row, source=None) for row in rows], 1)
@@ -197,7 +197,7 @@ class Draft:
         """How many tokens of a row were read as they came to be."""
         _, written, guess = self.held[id(row)]
         right = next((n for n, (one, two) in enumerate(zip(guess, row.ids[written:], strict=False)) if one != two), len(guess))
-        return min(len(row.seen) - len(row.ids) + written + right, len(row.seen) - 1)
+        return min(row.length - len(row.ids) + written + right, row.length - 1)
 
 
 class Auto:

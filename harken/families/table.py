@@ -41,6 +41,7 @@ FAMILIES = {
     "marian": "harken.families.marian",
     "ngram": "harken.families.ngram",
     "mixture": "harken.families.mixture",
+    "vectors": "harken.families.vectors",
 }
 MODEL_TYPES = {"gpt": "openai-gpt"}
 """What config.json calls a family, where that is not the name people know."""

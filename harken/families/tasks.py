@@ -22,6 +22,7 @@ ANSWER = {**TRANSLATE, "classification": JUDGE["classification"], "span": JUDGE[
 MODELS: dict[str, tuple[str, dict[str, str]]] = {
     "ngram": ("Ngram", CONTINUE),
     "mixture": ("Mixture", CONTINUE),
+    "vectors": ("Vectors", {"word-vectors": "Model"}),
     "bigram": ("Bigram", CONTINUE),
     "mlp": ("MLP", CONTINUE),
     "rnn": ("RNN", WRITE),

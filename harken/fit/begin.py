@@ -14,13 +14,14 @@ from ..families.tasks import tasks_of
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from . import pairs, prepare
 from . import plan as planning
 from .count import choose_order, never_predicted
 from .folder import has_bf16
+from .material import material_of
 from .options import TrainOptions
 from .plan import Plan
 from .prepare import Prepared
+from .signal import signal_of
 
 
 def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
@@ -57,19 +58,6 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     return model, tokenizer, data, plan
 
 
-def material_of(name: str, options: TrainOptions) -> Any:
-    """What reads the data of a family: the module for texts, or that for pairs. InputError when it writes nothing at all, or the options
-    are for the other."""
-    if not {"language-modeling", "text2text"} & set(tasks_of({"model_type": config_class(name).model_type})):
-        raise InputError(f"a {name} model reads, it does not write: from scratch take one such as llama or gpt2")
-    if config_class(name).reads == "source":
-        pairs.check(options, name)
-        return pairs
-    if options.target is not None:
-        raise InputError(f"--target is for a model that answers a source; the family {name} continues texts")
-    return prepare
-
-
 def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Tokenizer, data: Prepared) -> Config:
     """The config of a new model of the family `name`."""
     learns = family(name).LEARNS
@@ -82,6 +70,8 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
         config.gate = options.gate
     else:
         config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout or 0.0)
+        task = signal_of(name, options)
+        config.task = task if task in tasks_of(config) else config.task  # one model writes targets, however its sources come about
     if learns == "counts":
         config.smoothing, config.skip = options.smoothing, never_predicted(tokenizer)
         config.order = choose_order(data.train, config=config) if options.order is None else options.order

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..base.errors import Interrupted, RunError
+from ..base.errors import InputError, Interrupted, RunError
 from ..base.report import say
 from ..data.batches import Batches, Source, parts, runs
+from ..data.corrupted import named
 from ..measure.loss import measure
 from ..nn.models import Model
 from ..objectives.objective import objective_of
@@ -132,17 +133,21 @@ def stale(plan: Plan, progress: Progress) -> bool:
 def learn(
     model: Model, optimizer: Optimizer, train: Source, rows: np.ndarray, plan: Plan, pad: int, learning_rate: float, step: int
 ) -> tuple[float, int, float]:
-    """One optimizer step on rows (B, 2); returns (summed nats, tokens, gradient norm).
+    """One optimizer step on rows (B, 2 or more); returns (summed nats, tokens, gradient norm).
 
-    The loss is divided by the tokens of the whole step, so the gradient does not depend on how the rows are split.
+    The gradient is divided by the tokens of the whole step, known once all parts are read, so it does not depend on how the rows are split.
     """
-    device = model.device.type
-    tokens, nats = int((rows[:, 1] - rows[:, 0]).sum()), 0.0
+    device, tokens, nats = model.device.type, 0, 0.0
     for part in runs(rows, plan.accumulate, PACKED) if plan.pack else parts(rows, plan.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=plan.dtype == "bfloat16"):
             loss = objective_of(train).batch_loss(model, train, part, pad, pack=plan.pack)
-        (loss.total / tokens).backward()
-        nats += loss.total.item()
+        loss.total.backward()
+        tokens, nats = tokens + loss.tokens, nats + loss.total.item()
+    if not tokens:
+        raise InputError(f"step {step + 1:,} has no token to predict: {named(train, rows)} hold unknown tokens only; leave such texts out")
+    for p in model.parameters():
+        if p.grad is not None:
+            p.grad /= tokens
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip).item()
     if not (math.isfinite(nats) and math.isfinite(norm)):
         raise RunError(f"the loss is not a number any more at step {step + 1:,}; the last good state is kept: try a lower --learning-rate")
@@ -169,7 +174,7 @@ def evaluate(
     with whole.average.in_place():
         if valid is not None:
             found = measure(whole.model, valid, pad=pad, batch_size=max(plan.batch_size, 16), most_tokens=plan.eval_tokens)
-            clock.a_token = (time.monotonic() - began) / max(found.tokens, 1)
+            clock.a_token = (time.monotonic() - began) / min(valid.targets, plan.eval_tokens)
             progress.valid = found.loss
             better = progress.best is None or found.loss < progress.best
             line = {"step": progress.step, "valid_loss": found.loss, "valid_tokens": found.tokens}

@@ -8,6 +8,9 @@ from typing import Literal
 from ..base.errors import InputError
 from ..base.options import argument, option
 
+Task = Literal["language-modeling", "masked-language-modeling", "pretraining", "text2text", "span-corruption", "denoising"]
+"""What a model can learn by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -22,7 +25,19 @@ class TrainOptions:
     model: str | None = option(
         None,
         "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt, gpt2, llama (the default), mistral, qwen2, qwen3 or mixture; "
-        "from pairs: seq2seq, transformer, t5, bart or marian",
+        "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian; "
+        "vectors: words as vectors, from counts",
+    )
+    task: Task | None = option(
+        None,
+        "what is learned: what follows (the default), what is hidden (of bert and its kin; pretraining: and whether a second segment "
+        "follows), the target of a source (of t5 and its kin), or from texts alone what stood in the gaps or how a broken text read",
+    )
+    mask_rate: float | None = option(None, "share of the tokens that is hidden (default: 0.15; denoising: 0.3)", above=0, max=0.9)
+    whole_word: bool = option(False, "hide all pieces of a word together")
+    span_length: float | None = option(None, "mean tokens of a hidden span, in span corruption and denoising (default: 3)", min=1)
+    noise: str = option(
+        "infilling,permutation", "of denoising, one or more of infilling, permutation, masking, deletion and rotation, with commas"
     )
     out: str | None = option(None, "folder of the run (default: runs/DATA-MODEL)", short="-o")
     resume: bool = option(False, "go on with the run in --out, exactly where its last saved state is")
@@ -56,6 +71,7 @@ class TrainOptions:
     )
     input_feeding: bool | None = option(None, "whether each step of a seq2seq model also reads what the one before said")
     order: int | None = option(None, "of an n-gram model (default: the best on a part of the training text)", min=0)
+    window: int | None = option(None, "of word vectors: words to each side that count as near (default: 5)", min=1)
     smoothing: Literal["kneser_ney", "witten_bell", "add_k"] = option("kneser_ney", "what an n-gram model gives to what it never saw")
     parts: str = option("llama,ngram", "the two models a mixture weighs: a neural one and a counting one")
     gate: Literal["context", "global"] = option("context", "whether a mixture weighs its parts anew for every context or once for all")
@@ -91,6 +107,8 @@ class TrainOptions:
             raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with")
+        if self.window is not None and self.model not in ("vectors", None):
+            raise InputError(f"--window is for --model vectors, which counts the words around each, not for {self.model}")
         if self.source is not None:
             if self.data is not None:
                 raise InputError("--source names the file of the sources, and DATA another: give one of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from ..data.texts import digest
 from ..data.tokens import fitted, tokenised
 from ..families.table import family
 from ..nn.models import Model
+from ..text.frames import Frame
 from ..text.tokenizer import Tokenizer
-from ..text.train import choose_kind, train_characters, train_tokenizer
+from ..text.train import choose_kind, train_tokenizer
 from .options import TrainOptions
 from .plan import choose_context
 
@@ -39,7 +41,7 @@ class Prepared:
     bytes_per_target: float  # of the held-out text
     facts: dict[str, Any]
     ledger: Ledger
-    prompts: tuple[str, ...] = ("",)  # to write samples from
+    prompts: tuple[str, ...] = ("",)  # to write samples from; none where texts are mended
 
     def suit(self, model: Model) -> None:
         """Cut the texts as far as the model reads at once, and put in front of every target what its targets start with."""
@@ -87,22 +89,26 @@ def compare(train: Corpus, held: Corpus, side: str = "held-out") -> None:
 KINDS = {"char": "characters", "word": "words", "bpe": "byte-level BPE", "wordpiece": "WordPiece", "unigram": "Unigram"}
 
 
-def make_tokenizer(options: TrainOptions, *sides: Corpus) -> Tokenizer:
-    """Train the tokenizer on the training texts only, on all sides of them together."""
+def make_tokenizer(
+    options: TrainOptions, *sides: Corpus, kind: str | None = None, frame: Frame | None = None, specials: Sequence[str] = ()
+) -> Tokenizer:
+    """Train the tokenizer on the training texts only, on all sides of them together; `kind`, `frame` and `specials` as in
+    `train_tokenizer`, where the family of the model has its own."""
     characters = sum(side.texts.characters for side in sides)
     chosen, size = choose_kind(characters, characters / sum(len(side.texts) for side in sides))
-    kind = options.tokenizer or ("bpe" if options.vocab_size else chosen)
+    kind = kind or options.tokenizer or ("bpe" if options.vocab_size else chosen)
     if options.vocab_size is not None and kind == "char":
         raise InputError("--vocab-size is not for --tokenizer char: characters have as many tokens as the text has")
     if kind == "char":
-        tokenizer = train_characters([alphabet(side.texts) for side in sides])
+        tokenizer = train_tokenizer(kind, [alphabet(side.texts) for side in sides], specials=specials, frame=frame)
     else:
         some = [sample(side.texts, LEARNED // len(sides)) for side in sides]
         learned, whole = sum(each.size for each in some), sum(side.texts.size for side in sides)
         if learned < whole:
             say(f"the tokenizer learns from an even sample of {learned:,} of {whole:,} bytes")
         wanted = options.vocab_size or size or (1_024 if kind == "bpe" else None)
-        tokenizer = train_tokenizer(kind, (piece for each in some for _, piece in each.parts()), wanted)
+        pieces = (piece for each in some for _, piece in each.parts())
+        tokenizer = train_tokenizer(kind, pieces, wanted, specials=specials, frame=frame)
     say(f"tokenizer: {KINDS[kind]}, {tokenizer.vocab_size:,} tokens")
     return tokenizer
 
@@ -133,17 +139,22 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Corpus, valid: 
         raise InputError(f"{few}: give more text or a smaller --context")
     tell(ledger, context, "characters" if tokenizer.kind == "char" else "words", windows=train.kind == "lines")
     held = found.get("valid tokens")
-    facts = {
+    facts = facts_of(options, train, valid)
+    left_out = ledger.get("valid tokens", "tokens truncated") + ledger.get("valid tokens", "tokens dropped")
+    # Where something is left out, the bytes are not those of the targets.
+    bytes_per_target = valid.bytes() / held.targets if valid is not None and held is not None and not left_out else 0.0
+    return Prepared(train, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger)
+
+
+def facts_of(options: TrainOptions, train: Corpus, valid: Corpus | None) -> dict[str, Any]:
+    """What the record says of the data."""
+    return {
         "source": place(options.data or ""),
         "kind": train.kind,
         "sha256": digest(train.texts, *([valid.texts] if valid is not None else [])),
         "texts": len(train.texts),
         "held_out_texts": len(valid.texts) if valid else 0,
     }
-    left_out = ledger.get("valid tokens", "tokens truncated") + ledger.get("valid tokens", "tokens dropped")
-    # Where something is left out, the bytes are not those of the targets.
-    bytes_per_target = valid.bytes() / held.targets if valid is not None and held is not None and not left_out else 0.0
-    return Prepared(train, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger)
 
 
 def place(path: str) -> str:

@@ -17,16 +17,18 @@ from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..decode.generate import generate
 from ..decode.options import DecodeOptions
-from ..families.table import family
+from ..families.table import FAMILIES, family
 from ..measure.loss import measure
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .begin import begin, material_of
+from .begin import begin
 from .clock import Clock
+from .corrupted import mended
 from .count import count
 from .fit import fit
 from .folder import RECORD, RunFolder
+from .material import material_of
 from .mixture import fit_mixture
 from .options import RUN_ONLY, TrainOptions
 from .plan import Plan
@@ -34,6 +36,7 @@ from .prepare import Prepared
 from .seen import remember
 from .state import Progress
 from .threads import on_threads
+from .vectors import TrainedVectors, learn_vectors
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,15 @@ class Trained:
     guess: float | None = None
 
 
-def run(options: TrainOptions) -> Trained:
+def run(options: TrainOptions) -> Trained | TrainedVectors:
     """Train, or go on with, one run. InputError and RunError as in `harken.train`."""
     clock = Clock(time.monotonic() if options.began is None else options.began)
     old = None
     if options.replay is not None:
         options, old = replayed(options)
     folder = RunFolder(Path(options.out) if options.out else default_out(options))
+    if options.model in FAMILIES and family(options.model).LEARNS == "neighbours":
+        return learn_vectors(options, folder, None if old is None else old.record["data"]["sha256"])
     if options.resume:
         model, tokenizer, data, plan = go_on(options, folder)
     else:
@@ -104,6 +109,8 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     folder.reopen()
     options = resumed(options, folder.record)
     model, tokenizer = load(folder.path)
+    if family(model.config.model_type).LEARNS == "neighbours":
+        raise InputError(f"{folder.path} holds word vectors, which are counted at once: to count anew give the text and --overwrite")
     data = material_of(model.config.model_type, options).prepare(options, tokenizer, model.span)
     data.suit(model)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
@@ -131,7 +138,7 @@ def measured_whole(data: Prepared, plan: Plan) -> bool:
 
 def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, clock: Clock) -> Progress:
     """Let the model learn in its own way: by gradients, by counting, or both; returns how far it came."""
-    pad, keep = tokenizer.pad_id or 0, keeper(model, tokenizer, folder, data.prompts)
+    pad, keep = tokenizer.pad_id or 0, keeper(model, tokenizer, folder, data)
     learns = family(model.config.model_type).LEARNS
     if learns == "gradients":
         return fit(model, data.train, data.valid, plan, folder, pad=pad, keep=keep, clock=clock)
@@ -182,22 +189,28 @@ def resumed(options: TrainOptions, record: dict[str, Any]) -> TrainOptions:
     return dataclasses.replace(options, **record["options"], data=data, target=options.target or record["data"].get("target"))
 
 
-def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, prompts: tuple[str, ...]):
+def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, data: Prepared):
     """What happens when a measurement is the best so far: weights, picture and samples are written."""
-    count = max(1, 3 // len(prompts))  # texts that begin with nothing differ by chance, answers by their source
 
     def keep(progress: Progress) -> None:
         save_weights(model, folder.path)
-        asked = DecodeOptions(max_new_tokens=60, temperature=0.8 if count > 1 else 0.0, num_return_sequences=count, seed=progress.step)
-        written = [
-            (f"{one.prompt} → " if count == 1 and one.prompt else "") + one.text for one in generate(model, tokenizer, prompts, asked)
-        ]
+        if data.prompts:
+            written = texts_of(model, tokenizer, data.prompts, progress.step)
+        else:
+            written = mended(model, tokenizer, data.train if data.valid is None else data.valid)
         loss = f" · held-out loss {progress.valid:.4f}" if progress.valid is not None else ""
         quoted = "\n".join("> " + sample.replace("\n", "\n> ") + "\n" for sample in written)
         progress.samples.append(f"## step {progress.step:,}{loss}\n\n{quoted}")
         folder.write_samples(progress.samples)
 
     return keep
+
+
+def texts_of(model: Model, tokenizer: Tokenizer, prompts: tuple[str, ...], seed: int) -> list[str]:
+    """What the model writes: texts that begin with nothing differ by chance, answers by their source."""
+    count = max(1, 3 // len(prompts))
+    asked = DecodeOptions(max_new_tokens=60, temperature=0.8 if count > 1 else 0.0, num_return_sequences=count, seed=seed)
+    return [(f"{one.prompt} → " if count == 1 and one.prompt else "") + one.text for one in generate(model, tokenizer, prompts, asked)]
 
 
 def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, progress: Progress, clock: Clock) -> Trained:
@@ -232,5 +245,6 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
     bpb = f" ({bits:.3f} bits per byte)" if bits is not None else ""
     guessed = f", the first guess was {progress.guess:.2f}" if progress.guess else ""
     say(f"{held} {loss:.4f} nats per token{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
-    say(f"the run is in {folder.path}: harken generate {folder.path} --temperature 0.8")
+    then = f"generate {folder.path} --temperature 0.8" if data.prompts else f"eval {folder.path}"
+    say(f"the run is in {folder.path}: harken {then}")
     return trained

@@ -1,6 +1,7 @@
 """What a training signal must offer: a loss to learn from, and the same in nats to measure by.
 
-`causal` and `seq2seq` are modules with these two functions; what a row is, only the source and its objective know.
+`causal`, `masked` and `seq2seq` are modules with these two functions; what a row is, only the source and its objective know. Span
+corruption and denoising are sequence to sequence once a text is broken.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data.batches import Source
+from ..data.corrupted import Masked, MaskedPairs, Noised
 from ..data.pairs import PairSpans
 from ..nn.models import Model
-from . import causal, seq2seq
+from . import causal, masked, seq2seq
 from .causal import Loss
 
 
@@ -20,7 +22,7 @@ class Objective(Protocol):
     """One training signal."""
 
     def batch_loss(self, model: Model, source: Any, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
-        """The summed loss of some rows, differentiable. InputError when there is nothing to learn from."""
+        """The summed loss of some rows, differentiable. InputError, or a loss of 0 tokens, when there is nothing to learn from."""
         ...
 
     def nats(self, model: Model, source: Any, rows: np.ndarray, pad: int) -> tuple[float, int]:
@@ -30,4 +32,6 @@ class Objective(Protocol):
 
 def objective_of(source: Source) -> Objective:
     """The training signal that rows of this source are made for."""
-    return seq2seq if isinstance(source, PairSpans) else causal
+    if isinstance(source, Masked | MaskedPairs):
+        return masked
+    return seq2seq if isinstance(source, PairSpans | Noised) else causal

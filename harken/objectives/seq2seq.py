@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ..base.errors import InputError
+from ..data.corrupted import Noised
 from ..data.ledger import Ledger
 from ..data.pairs import Pairs, PairSpans
 from ..data.tokens import tokenised
@@ -30,8 +31,8 @@ def tokenised_pairs(pairs: Pairs, tokenizer: Tokenizer, ledger: Ledger, stage: s
     return PairSpans(source, tokenised(pairs.target, tokenizer.target, ledger, stage, role="target"))
 
 
-def batch_loss(model: Model, source: PairSpans, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:
-    """The summed loss of some rows (B, 4). InputError when no target is left."""
+def batch_loss(model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:
+    """The summed loss of some rows (B, 3 or 4). InputError when no target is left."""
     if not (rows[:, 1] > rows[:, 0]).any():
         raise InputError("a batch has no token to predict; check the data for targets that are empty after tokenising")
     sources, lengths, inputs, targets = (torch.from_numpy(a) for a in source.take(rows, pad))
@@ -43,7 +44,15 @@ def batch_loss(model: Model, source: PairSpans, rows: np.ndarray, pad: int, *, p
     return Loss(total, int(real.sum()))
 
 
-def nats(model: Model, source: PairSpans, rows: np.ndarray, pad: int) -> tuple[float, int]:
-    """(summed negative log-probability of the targets of some rows (B, 4), how many they are)."""
+def nats(model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: int) -> tuple[float, int]:
+    """(summed negative log-probability of the targets of some rows, how many they are)."""
     loss = batch_loss(model, source, rows, pad)
     return loss.total.item(), loss.tokens
+
+
+def guessed(model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: int) -> list[tuple[list[int], list[int]]]:
+    """(source, the model's first choice for each target, those in front of it given) of some rows."""
+    sources, lengths, inputs, targets = (torch.from_numpy(a) for a in source.take(rows, pad))
+    best = model(sources.to(model.device), inputs.to(model.device), Mask(lengths=lengths)).argmax(-1).cpu()  # (B, L)
+    real = targets != -100
+    return [(sources[i, : lengths[i]].tolist(), best[i][real[i]].tolist()) for i in range(len(rows))]

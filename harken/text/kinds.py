@@ -17,11 +17,9 @@ import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from ..base.errors import InputError
+from .frames import BERT, PLAIN, Frame
 from .pieces import line_pieces, pieces, without_long_runs
 from .tokenizer import EVERY_CHARACTER, LINE_START, Tokenizer, with_roles
-
-NAMES = {"pad": "<pad>", "bos": "<bos>", "eos": "<eos>", "unk": "<unk>"}
-BERT_NAMES = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
 # A word takes the blank in front of it along, an ending behind an apostrophe is a word, scripts without blanks give each character.
 _SCRIPTS = "".join(rf"\p{{{name}}}" for name in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"))
@@ -36,8 +34,9 @@ NEVER = -1e5  # log-probability of what must not be found in a text: special tok
 _COUNTED = 20_000  # characters: the library splits short texts faster
 
 
-def train_characters(texts: Iterable[str], *, specials: Sequence[str] = ()) -> Tokenizer:
-    """One token per distinct Unicode code point, in order, behind <pad> <bos> <eos> <unk> (ids 0 to 3) and the further `specials`.
+def train_characters(texts: Iterable[str], *, specials: Sequence[str] = (), frame: Frame = PLAIN) -> Tokenizer:
+    """One token per distinct Unicode code point, in order, behind <pad> <bos> <eos> <unk> (ids 0 to 3), or what another `frame` has, and
+    the further `specials`.
 
     Text over the alphabet comes back exactly; every other character becomes <unk>. InputError when there is no text.
     """
@@ -47,23 +46,24 @@ def train_characters(texts: Iterable[str], *, specials: Sequence[str] = ()) -> T
     if not alphabet:
         raise InputError("there is no text to take characters from: give at least one example that is not empty")
     _whole("".join(sorted(alphabet)))
-    words = _distinct([*NAMES.values(), *specials]) + sorted(alphabet)
-    inner = tokenizers.Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=NAMES["unk"]))
+    words = _distinct([*frame.specials, *specials]) + sorted(alphabet)
+    inner = tokenizers.Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=frame.names["unk"]))
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(EVERY_CHARACTER), "isolated")
     inner.decoder = decoders.Fuse()
-    return _finished(inner, NAMES, specials)
+    return _finished(inner, frame, specials)
 
 
-def train_words(texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = ()) -> Tokenizer:
-    """The most frequent words, at most `vocab_size` tokens with <pad> <bos> <eos> <unk> (ids 0 to 3), `specials`, "\\n" and " ".
+def train_words(texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = (), frame: Frame = PLAIN) -> Tokenizer:
+    """The most frequent words, at most `vocab_size` tokens with <pad> <bos> <eos> <unk> (ids 0 to 3), or what another `frame` has,
+    `specials`, "\\n" and " ".
 
     A word keeps its case and takes the blank in front of it along (behind a bracket it has none, and is a token of its own); the first of
     a line is given one. Every sign is a word, so is an ending behind an apostrophe ("don" "'t"), a line end, a further white space, and
     each character of scripts that use no blanks. Text of known words comes back exactly, white space included; every other is one <unk>.
     InputError when there is no text, or when `vocab_size` has no room for one word.
     """
-    lead = [*_distinct([*NAMES.values(), *specials]), "\n", " "]
-    inner = tokenizers.Tokenizer(models.WordLevel({}, unk_token=NAMES["unk"]))
+    lead = [*_distinct([*frame.specials, *specials]), "\n", " "]
+    inner = tokenizers.Tokenizer(models.WordLevel({}, unk_token=frame.names["unk"]))
     inner.normalizer = normalizers.Replace(Regex(LINE_START), " ")
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
     inner.decoder = _line_decoder()
@@ -72,18 +72,19 @@ def train_words(texts: Iterable[str], vocab_size: int | None = None, *, specials
         vocab_size, len(lead) + 1, f"{len(lead) - 2} special tokens, the line end, the blank and one word", 4 * usual_size(characters)
     )
     ranked = sorted(counts.keys() - {*lead}, key=lambda word: (-counts[word], word))
-    inner.model = models.WordLevel({word: i for i, word in enumerate([*lead, *ranked][:size])}, unk_token=NAMES["unk"])
-    return _finished(inner, NAMES, specials)
+    inner.model = models.WordLevel({word: i for i, word in enumerate([*lead, *ranked][:size])}, unk_token=frame.names["unk"])
+    return _finished(inner, frame, specials)
 
 
-def train_bpe(texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = ()) -> Tokenizer:
-    """Byte-level BPE with at most `vocab_size` tokens: <pad> <bos> <eos> (ids 0 to 2), the further `specials`, the 256 bytes, then merges.
+def train_bpe(texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = (), frame: Frame = PLAIN) -> Tokenizer:
+    """Byte-level BPE with at most `vocab_size` tokens: <pad> <bos> <eos> (ids 0 to 2), or what another `frame` has, the further
+    `specials`, the 256 bytes, then merges. Bytes leave nothing unknown.
 
     Every Unicode text comes back exactly. The same texts give the same file. InputError when `vocab_size` has no room for all bytes; when
     it is left out the texts are read twice, and must not be an iterator.
     """
-    names = {role: name for role, name in NAMES.items() if role != "unk"}
-    lead = _distinct([*names.values(), *specials])
+    frame = frame._replace(names={role: name for role, name in frame.names.items() if role != "unk"})
+    lead = _distinct([*frame.specials, *specials])
     if vocab_size is None and iter(texts) is texts:
         raise InputError("texts can be read only once: name a vocab_size, or give a list")
     usual = usual_size(sum(map(len, texts))) if vocab_size is None else 0
@@ -97,11 +98,16 @@ def train_bpe(texts: Iterable[str], vocab_size: int | None = None, *, specials: 
         show_progress=False,
     )
     inner.train_from_iterator(_portions(texts, pieces), trainer)
-    return _finished(inner, names, specials)
+    return _finished(inner, frame, specials)
 
 
 def train_wordpiece(
-    texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = (), lowercase: bool = False
+    texts: Iterable[str],
+    vocab_size: int | None = None,
+    *,
+    specials: Sequence[str] = (),
+    lowercase: bool = False,
+    frame: Frame = BERT,
 ) -> Tokenizer:
     """WordPiece as BERT has it: [PAD] [UNK] [CLS] [SEP] [MASK] (ids 0 to 4), `specials`, every character alone and as "##x", then merges.
 
@@ -109,8 +115,8 @@ def train_wordpiece(
     A word with a character that the texts did not have, or of more than 100 characters, becomes one [UNK]; nothing is dropped.
     `lowercase` also takes accents off, as the uncased BERT. InputError when `vocab_size` has no room for the characters.
     """
-    lead = _distinct([*BERT_NAMES.values(), *specials])
-    inner = tokenizers.Tokenizer(models.WordPiece({}, unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORDPIECE))
+    lead, unknown = _distinct([*frame.specials, *specials]), frame.names["unk"]
+    inner = tokenizers.Tokenizer(models.WordPiece({}, unk_token=unknown, max_input_chars_per_word=LONGEST_WORDPIECE))
     # clean_text would drop control characters without a word.
     inner.normalizer = normalizers.BertNormalizer(clean_text=False, strip_accents=lowercase, lowercase=lowercase)
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -122,15 +128,16 @@ def train_wordpiece(
     size = _room(vocab_size, len(lead) + len(alphabet), words, usual_size(characters))
     # The trainer numbers "##x" as it meets them, in no fixed order, and breaks ties by number: named as specials they have their places.
     trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=[*lead, *alphabet], show_progress=False)
-    worker = tokenizers.Tokenizer(models.WordPiece({}, unk_token="[UNK]"))
+    worker = tokenizers.Tokenizer(models.WordPiece({}, unk_token=unknown))
     worker.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     worker.train_from_iterator(_repeated(counts), trainer)
-    inner.model = models.WordPiece(worker.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORDPIECE)
-    return _finished(inner, BERT_NAMES, specials)
+    inner.model = models.WordPiece(worker.get_vocab(), unk_token=unknown, max_input_chars_per_word=LONGEST_WORDPIECE)
+    return _finished(inner, frame, specials)
 
 
-def train_unigram(texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = ()) -> Tokenizer:
-    """Unigram pieces: at most `vocab_size` with <pad> <bos> <eos> <unk> (ids 0 to 3), `specials` and the 256 bytes <0x00> to <0xFF>.
+def train_unigram(texts: Iterable[str], vocab_size: int | None = None, *, specials: Sequence[str] = (), frame: Frame = PLAIN) -> Tokenizer:
+    """Unigram pieces: at most `vocab_size` with <pad> <bos> <eos> <unk> (ids 0 to 3), or what another `frame` has, `specials` and the 256
+    bytes <0x00> to <0xFF>.
 
     Words, signs and white space are stretches of their own, as in `train_words`, and pieces never cross them. Characters that are rare in
     the texts, and all others, are spelled in bytes, so every Unicode text comes back exactly.
@@ -138,7 +145,7 @@ def train_unigram(texts: Iterable[str], vocab_size: int | None = None, *, specia
     """
     from .unigram import learn
 
-    lead = _distinct([*NAMES.values(), *specials, *(f"<0x{byte:02X}>" for byte in range(256))])
+    lead = _distinct([*frame.specials, *specials, *(f"<0x{byte:02X}>" for byte in range(256))])
     inner = tokenizers.Tokenizer(models.Unigram())
     inner.normalizer = normalizers.Replace(Regex(LINE_START), " ")
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(STRETCHES), "isolated")
@@ -154,8 +161,8 @@ def train_unigram(texts: Iterable[str], vocab_size: int | None = None, *, specia
             if known:
                 spelled["".join(part)] += often
     learned = learn(spelled, alphabet, size - len(lead))
-    inner.model = models.Unigram([*((name, NEVER) for name in lead), *learned], unk_id=lead.index(NAMES["unk"]), byte_fallback=True)
-    return _finished(inner, NAMES, specials)
+    inner.model = models.Unigram([*((name, NEVER) for name in lead), *learned], unk_id=lead.index(frame.names["unk"]), byte_fallback=True)
+    return _finished(inner, frame, specials)
 
 
 # ---- what they share
@@ -241,24 +248,20 @@ def _distinct(specials: list[str]) -> list[str]:
     return specials
 
 
-def _finished(inner: tokenizers.Tokenizer, names: dict[str, str], specials: Sequence[str]) -> Tokenizer:
+def _finished(inner: tokenizers.Tokenizer, frame: Frame, specials: Sequence[str]) -> Tokenizer:
     """With its template and names; a further special token <mask> or <sep> takes that role."""
-    inner.add_special_tokens([*names.values(), *specials])
-    if bos := names.get("bos"):
-        single, pair, around = f"{bos} $A", f"{bos} $A {bos} $B", [bos]
-    else:
-        single, pair, around = "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", ["[CLS]", "[SEP]"]
-    inner.post_processor = processors.TemplateProcessing(
-        single=single, pair=pair, special_tokens=[(name, inner.token_to_id(name)) for name in around]
-    )
+    inner.add_special_tokens([*frame.specials, *specials])
+    single, pair = frame.template(frame.single), frame.template(frame.pair)
+    around = [(name, inner.token_to_id(name)) for name in frame.specials if name in pair.replace(":1", "").split()]
+    inner.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=around)
     extra: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,  # "<eos>" in a text is text for transformers too
     }
-    if bos is None:
+    if ":1" in pair:
         extra["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]  # transformers leaves the types out otherwise
-    tokenizer = Tokenizer(inner, with_roles(names, specials), extra)
+    tokenizer = Tokenizer(inner, with_roles(frame.names, specials), extra)
     for special in specials:
         for text in (special, f"({special}", f"a{special}", f"a{special.removeprefix('##')}"):
             if inner.token_to_id(special) in tokenizer.encode(text, special=False):

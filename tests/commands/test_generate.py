@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_source_is_not_printed(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     def printed(*words: str) -> str:
-        assert main(["generate", folder, "abcabc", "--seed", "3", *words], COMMANDS) == 0
+        assert main(["generate", folder, "abcabc", "--seed", "3", "--temperature", "1.5", *words], COMMANDS) == 0
         return capsys.readouterr().out
 
     whole = printed()

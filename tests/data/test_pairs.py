@@ -118,3 +118,37 @@ def test_pairs_longer_than_the_context_are_counted_or_cut_or_dropped():
     left = fitted_pairs(whole, 6, ledger, "x", overflow="drop", stage="tokens")
     assert len(left.rows()) == 1
     assert ledger.get("tokens", "pairs dropped") == 2
+
+
+def test_languages_name_the_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("de,en\nein Hund,a dog\n")
+    (tmp_path / "a.jsonl").write_text('{"translation": {"en": "a dog", "de": "ein Hund"}}\n')
+    (tmp_path / "a.json").write_text('[{"en": "a dog", "de": "ein Hund"}]')
+    for name in ("a.csv", "a.jsonl", "a.json"):
+        found = read_pairs(tmp_path / name, languages=("en", "de"))
+        assert list(found.source.texts) == ["a dog"] and list(found.target.texts) == ["ein Hund"]
+        assert "1 pairs of en and de" in found.source.notes[0]
+    (tmp_path / "b.txt").write_text("ein Hund\ta dog\n")
+    assert read(tmp_path / "b.txt", "en=2,de=1")[0] == read([{"source": "a dog", "target": "ein Hund"}])[0] == [("a dog", "ein Hund")]
+    assert read([("a dog", "ein Hund")])[0] == [("a dog", "ein Hund")]
+
+
+@pytest.mark.parametrize(
+    ("languages", "message"),
+    [
+        (("en", "fr"), r"a\.csv has no column for the language 'fr' \(its languages: de, en\): ask for one of them"),
+        (("en", "german"), "'german' is no language code: write two lower-case letters, as in en or de"),
+    ],
+)
+def test_a_wrong_language(tmp_path, languages, message):
+    (tmp_path / "a.csv").write_text("de,en\nein Hund,a dog\n")
+    with pytest.raises(InputError, match=message):
+        read_pairs(tmp_path / "a.csv", languages=languages)
+
+
+def test_aligned_files_in_another_language(tmp_path):
+    (tmp_path / "a.en").write_text("a dog\n")
+    (tmp_path / "a.fr").write_text("un chien\n")
+    assert len(read_pairs(tmp_path / "a.en", target=tmp_path / "a.fr", languages=("en", "fr"))) == 1
+    with pytest.raises(InputError, match=r"a\.fr ends in \.fr, but the language asked for on that side is 'de'"):
+        read_pairs(tmp_path / "a.en", target=tmp_path / "a.fr", languages=("en", "de"))

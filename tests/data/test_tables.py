@@ -447,8 +447,10 @@ def test_wrong_parquet_files(write, tmp_path, monkeypatch):
     import pyarrow as pa
 
     refused(None, "a.parquet has a header but no rows: give at least one", write({"text": pa.array([], pa.string())}))
-    refused(None, "a.parquet: the column 'label' is of type list<element: int64>, but the label must be text or a number",
-            write({"text": ["a"], "label": [[1]]}), roles=("text", "label"))  # fmt: skip
+    refused(None, "a.parquet: the column 'score' is of type list<element: int64>, but the score must be text or a number",
+            write({"text": ["a"], "score": [[1]]}), roles=("text", "score"))  # fmt: skip
+    refused(None, "a.parquet: the column 'label' is of type list<element: list<element: int64>>, but the label must be text, a number or "
+            "a list of them", write({"text": ["a"], "label": [[[1]]]}), roles=("text", "label"))  # fmt: skip
     refused(None, "a.parquet: the column 'tokens' is of type int64, but the tokens must be a list or text",
             write({"tokens": [5]}), roles=("tokens",))  # fmt: skip
     refused(None, "a.parquet has 2 columns 'x': give each a name of its own",

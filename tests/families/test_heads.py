@@ -406,7 +406,7 @@ def test_tasks_are_known_without_torch() -> None:
     assert done.stdout.split()[0] == "masked-language-modeling"
     assert tasks_of({"model_type": "xlnet"}) == {} and tasks_of({}) == {}
     found = {task for name in FAMILIES for task in tasks_of(config_class(name).sized(8, 1, 1, 8, 9, 0.0))}
-    assert found == set(TASKS) and len(TASKS) == 10
+    assert found == set(TASKS) and len(TASKS) == 11
 
 
 def test_a_mixture_mixes_what_continues_texts() -> None:

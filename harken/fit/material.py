@@ -1,0 +1,23 @@
+"""What reads the data of a run: texts to continue, pairs, or texts that are broken and to be mended."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from ..base.errors import InputError
+from . import corrupted, pairs, prepare
+from .options import TrainOptions
+from .signal import signal_of
+
+_READERS = {"language-modeling": prepare, "text2text": pairs}
+
+
+def material_of(name: str, options: TrainOptions) -> ModuleType:
+    """The module that reads the data of a family: `corpora make_tokenizer prepare prepared`. InputError when options are for another."""
+    task = signal_of(name, options)
+    if task == "text2text":
+        pairs.check(options, name)
+    elif options.target is not None:
+        raise InputError(f"--target is for a model that answers a source; the family {name} learns from texts by {task}")
+    corrupted.check(options, task)
+    return _READERS.get(task, corrupted)

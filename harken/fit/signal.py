@@ -1,0 +1,23 @@
+"""What a new model learns by: the task that was asked for, or that of its family."""
+
+from __future__ import annotations
+
+import typing
+
+from ..base.errors import InputError
+from ..families.table import config_class
+from ..families.tasks import tasks_of
+from .options import Task, TrainOptions
+
+OF_TEXTS = ("span-corruption", "denoising")
+"""What a model that reads a source can also learn by, from texts alone."""
+
+
+def signal_of(name: str, options: TrainOptions) -> str:
+    """The task a new model of the family `name` learns by. InputError when it cannot."""
+    kind = config_class(name)
+    known = [task for task in tasks_of({"model_type": kind.model_type}) if task in typing.get_args(Task)]
+    known += OF_TEXTS if kind.reads == "source" else ()
+    if options.task is not None and options.task not in known:
+        raise InputError(f"--task {options.task} is not for a {name} model, which learns by {' or '.join(known)}")
+    return options.task or known[0]
