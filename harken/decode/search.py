@@ -87,7 +87,7 @@ def permitted(scores: Tensor, rows: Sequence[Any], count: int | None = None) -> 
         if count is not None and row.guard is not None and row.guard.pressed(left):
             order = scores[i].sort(descending=True, stable=True).indices[:count].tolist()
             kept = row.guard.fitting(order, left)
-            scores[i] = torch.full_like(scores[i], OUT).index_copy(0, torch.tensor(kept), scores[i][kept])
+            scores[i] = torch.full_like(scores[i], OUT).index_copy(0, torch.tensor(kept, device=scores.device), scores[i][kept])
     return scores
 
 

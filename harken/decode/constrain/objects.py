@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ...base.errors import InputError
-from .grammar import Alternatives, Lexeme, Literal, Node, Reference, Sequence, either, maybe, repeat, sequence
+from .grammar import Alternatives, Lexeme, Literal, Node, Reference, Run, Sequence, either, maybe, repeat, sequence
 from .strings import any_but, quoted, value
 
 NOTHING = Alternatives(())
@@ -34,11 +34,11 @@ def object_(reader: Reads, schema: Mapping[str, Any], path: str) -> Node:
             inside = True
         found = reader.node(inside, f"{path}.{name}")
         if found != NOTHING or name in required:
-            members.append((sequence(Lexeme(Literal(f"{value(name)}:")), found), name in required))
+            members.append((sequence(Lexeme(Literal(f"{value(name)}:")), shared(reader, found)), name in required))
     extra = None
     if others is not False:
         found = reader.node(others, f"{path}.additionalProperties")
-        extra = None if found == NOTHING else sequence(Lexeme(sequence(quoted(any_but(named)), ":")), found)
+        extra = None if found == NOTHING else sequence(Lexeme(sequence(quoted(any_but(named)), ":")), shared(reader, found))
     room = bounded(reader, path, members, extra, least, most)
     if room is not None and room < 0:
         return NOTHING
@@ -70,15 +70,21 @@ def listed(reader: Reads, members: list[tuple[Node, bool]], extra: Node | None, 
     heads: list[Node] = [alone] if alone != NOTHING else []
     must = False
     for node, needed in reversed(members):
-        if isinstance(behind, Sequence) and behind.parts:
-            name = f"tail {len(reader.rules)}"
-            reader.rules[name] = behind
-            behind = Reference(name)
+        behind = shared(reader, behind)
         heads = [sequence(node, behind), *([] if needed else heads)]
         must = must or needed
         more = sequence(",", node)
         behind = sequence(more if needed else maybe(more), behind)
     return either([*heads, *([] if must or some else [Sequence()])])
+
+
+def shared(reader: Reads, node: Node) -> Node:
+    """The node, as a rule where it is not a mere leaf: what stands in several places is then not written out in each."""
+    if isinstance(node, Literal | Run | Lexeme | Reference) or node in (NOTHING, Sequence()):
+        return node
+    name = f"part {len(reader.rules)}"
+    reader.rules[name] = node
+    return Reference(name)
 
 
 def array(reader: Reads, schema: Mapping[str, Any], path: str) -> Node:
@@ -88,6 +94,7 @@ def array(reader: Reads, schema: Mapping[str, Any], path: str) -> Node:
     if schema.get("uniqueItems") and not (most is not None and most <= 1):
         raise reader.refuse(path, "'uniqueItems' is not supported: say it without")
     other = reader.node(schema.get("items", True), f"{path}[]") if schema.get("items", True) is not False else NOTHING
+    first, other = [shared(reader, inside) for inside in first], shared(reader, other)
     most = min((bound for bound in (most, len(first) if other == NOTHING else None) if bound is not None), default=None)
     if most is not None and most < least:
         return NOTHING

@@ -46,7 +46,7 @@ def grammar_of(schema: Any) -> Grammar:
 
 
 class Reader:
-    """`rules`: those of references, of any value, and of tails of objects."""
+    """`rules`: those of references, of any value, and of parts that stand in several places."""
 
     def __init__(self, root: Any):
         self.root = root
