@@ -361,6 +361,28 @@ def test_models_dataclasses_and_files(models, tmp_path):
         assert written('{"const": [1, "b"]}') == [1, "b"]
 
 
+def test_schemas_that_are_put_together(models):
+    """Bounds of any size, parts that hold beside a reference to the whole, one part in many places."""
+    deep: Any = {"type": "string", "maxLength": 1}
+    for _ in range(40):
+        deep = {"type": "object", "properties": {"a": {"type": "array", "items": deep, "maxItems": 2}}}
+    node = {"type": "object", "properties": {"n": {"type": "integer"}, "next": {"$ref": "#/$defs/node", "required": ["n"]}}}
+    schemas = [
+        {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+        {"type": "number", "exclusiveMinimum": 0.1 + 0.2, "maximum": 1 / 3},
+        {"type": "number", "minimum": 1e-7, "exclusiveMaximum": 2e-7},
+        {"$ref": "#/$defs/node", "$defs": {"node": node}},
+        {"type": "integer", "anyOf": [{"minimum": 10, "maximum": 12}, {"const": 3}]},
+        {"allOf": [{"enum": [1, "a", 2.5, None]}, {"type": ["string", "number"]}]},
+        {"type": "object", "additionalProperties": {"type": "boolean"}, "minProperties": 1, "maxProperties": 3},
+        deep,
+    ]
+    model, tokenizer = models["bpe"]
+    for schema, seed in itertools.product(schemas, range(4)):
+        asked = DecodeOptions(json_schema=schema, do_sample=True, seed=seed, max_new_tokens=60)
+        jsonschema.validate(json.loads(generate(model, tokenizer, ["the"], asked)[0].text[3:]), schema)
+
+
 def test_one_of_means_one(models):
     model, tokenizer = models["bpe"]
     cat, dog = (

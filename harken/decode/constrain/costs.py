@@ -28,7 +28,10 @@ class Table:
         self._rests: dict[tuple[int, Any, bool], tuple[float, bytes]] = {}
         self._work_out()
         doubtful = lexicon.whole or any(self.costs[i] == NONE for i, kind in enumerate(self.kinds) if kind in (LITERAL, RUN))
-        self.most = NONE if doubtful else self._most(self.root, {}) + SLACK
+        try:
+            self.most = NONE if doubtful else self._most(self.root, {}) + SLACK
+        except RecursionError:  # nested too deeply to tell, so every token is checked
+            self.most = NONE
 
     def _add(self, kind: int, data: Any) -> int:
         self.kinds.append(kind)
@@ -84,7 +87,7 @@ class Table:
         if kind == LITERAL:
             return max(max(pair) for pair in data[1])
         if kind == RUN:
-            return self.costs[node] + SLACK
+            return max(counted(self.lexicon.run(data[0]), data[1])[0]) + SLACK if self.costs[node] < NONE else NONE
         if kind == SEQUENCE:
             rest, most = 0.0, 0.0
             for part in reversed(data):
@@ -145,18 +148,24 @@ def filled(ways: list[tuple[int, int, bytes]], least: int, most: int | None) -> 
     if not ways:
         return NONE, b""
     upper = least + ways[0][0] if most is None else min(most, least + ways[0][0])
-    costs: list[float] = [0]
-    chosen = [ways[-1]]
-    for count in range(1, upper + 1):
-        cost, way = min(((costs[count - way[0]] + way[1], way) for way in ways if way[0] <= count), default=(NONE, ways[-1]))
-        costs.append(cost)
-        chosen.append(way)
+    costs, chosen = counted(ways, upper)
     count = min(range(least, upper + 1), key=costs.__getitem__, default=0)
     cost, parts = costs[count] if least <= upper else NONE, []
     while count > 0 and cost < NONE:
         parts.append(chosen[count][2])
         count -= chosen[count][0]
     return cost, b"".join(parts)
+
+
+def counted(ways: list[tuple[int, int, bytes]], upper: int) -> tuple[list[float], list[tuple[int, int, bytes]]]:
+    """For every number of characters up to `upper`, the tokens of the cheapest way to write so many, and what that ends with."""
+    costs: list[float] = [0]
+    chosen = [ways[-1]] if ways else []
+    for count in range(1, upper + 1):
+        cost, way = min(((costs[count - way[0]] + way[1], way) for way in ways if way[0] <= count), default=(NONE, ways[-1]))
+        costs.append(cost)
+        chosen.append(way)
+    return costs, chosen
 
 
 def pruned(grammar: Grammar, lexicon: Lexicon) -> Grammar | str:

@@ -7,14 +7,15 @@ no type, but keywords of some types, means those types. What is not supported is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from ...base.errors import InputError, did_you_mean
 from .grammar import Alternatives, Grammar, Lexeme, Literal, Node, Reference, either, repeat, sequence
 from .merge import SILENT, constants, merged
-from .numbers import integer, multiples, number, whole_bounds
+from .numbers import DIGITS_MOST, integer, multiples, number, whole_bounds
 from .objects import array, object_
 from .strings import ANY, quoted, string, value
 
@@ -68,7 +69,7 @@ class Reader:
         if "$ref" in schema:
             return self.reference(schema, path)
         if "allOf" in schema:
-            return self.node(self.flat(schema, path, 0), path)
+            return self.one(schema, path)
         for key in ("anyOf", "oneOf"):
             if key in schema:
                 return self.some(schema, key, path)
@@ -85,12 +86,21 @@ class Reader:
 
     def reference(self, schema: Mapping[str, Any], path: str) -> Node:
         if len(schema) > 1:
-            return self.node(self.flat(schema, path, 0), path)
+            return self.one(schema, path)
         name = schema["$ref"]
         target = self.resolved(name, path)
         if name not in self.rules:
             self.rules[name] = NOTHING  # while it is read
             self.rules[name] = self.node(target, str(name))
+        return Reference(name)
+
+    def one(self, schema: Mapping[str, Any], path: str) -> Node:
+        """What a schema allows whose `$ref` and `allOf` are worked into it; a rule, since it may come again inside itself."""
+        flat = self.flat(schema, path, 0)
+        name = f"all of {json.dumps(flat, sort_keys=True, default=str)}"
+        if name not in self.rules:
+            self.rules[name] = NOTHING  # while it is read
+            self.rules[name] = self.node(flat, path)
         return Reference(name)
 
     def resolved(self, name: Any, path: str) -> Any:
@@ -258,17 +268,10 @@ def numeric(kind: str, schema: Mapping[str, Any], at: str) -> Node:
     """Numbers, or whole numbers, between bounds."""
     low, high, without = None, None, [False, False]
     for i, (plain, strict) in enumerate((("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))):
-        bounds = [(Decimal(repr(schema[key])), key == strict) for key in (plain, strict) if key in schema]
-        if not bounds:
-            continue
-        if (
-            len(str(bounds[0][0].normalize().as_tuple().digits)) > 3 * 15
-            or not bounds[0][0].is_finite()
-            or abs(bounds[0][0].adjusted()) > 15
-        ):
-            raise InputError(f"{at}: {plain} has more than 15 digits, which is not supported: round it")
-        bound, without[i] = max(bounds) if i == 0 else min(bounds, key=lambda pair: (pair[0], not pair[1]))
-        low, high = (bound, high) if i == 0 else (low, bound)
+        found = [within(schema[key], key == strict, bool(i), f"{at}: {key}") for key in (plain, strict) if key in schema]
+        if bounds := [pair for pair in found if pair is not None]:
+            bound, without[i] = max(bounds) if i == 0 else min(bounds, key=lambda pair: (pair[0], not pair[1]))
+            low, high = (bound, high) if i == 0 else (low, bound)
     step = schema.get("multipleOf")
     if kind == "number" and step is None:
         return number(low, high, (without[0], without[1]))
@@ -282,3 +285,16 @@ def numeric(kind: str, schema: Mapping[str, Any], at: str) -> Node:
             "that leave at most 2,000 of them, or divide 1,000"
         )
     return found
+
+
+def within(given: float, strict: bool, upper: bool, at: str) -> tuple[Decimal, bool] | None:
+    """A bound with at most 15 digits that lets through no more than the one given, and whether it is excluded; None where it lies beyond
+    all numbers that are written. InputError where all of them lie beyond it."""
+    bound = Decimal(repr(given))
+    if not bound.is_finite() or (abs(bound) >= 10**DIGITS_MOST and (bound > 0) != upper):
+        raise InputError(f"{at} {given} leaves no number of at most {DIGITS_MOST} digits: mend it")
+    if abs(bound) >= 10**DIGITS_MOST:
+        return None
+    places = max(0, min(9, DIGITS_MOST - len(str(abs(int(bound))))))
+    rounded = bound.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR if upper else ROUND_CEILING)
+    return (bound, strict) if rounded == bound else (rounded, False)
