@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .decode.options import Generated
     from .measure.score import score
     from .nn.mask import Mask
+    from .tasks.pipeline import pipeline
     from .text.tokenizer import Tokenizer
 
     __version__: str
@@ -47,6 +48,7 @@ __all__ = [
     "load",
     "look",
     "next",
+    "pipeline",
     "save",
     "score",
     "similar",
@@ -69,6 +71,7 @@ _HOMES = {
     "convert": "harken.commands.convert:convert",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
+    "pipeline": "harken.tasks.pipeline:pipeline",
     "load": "harken.checkpoint.load:load",
     "save": "harken.checkpoint.save:save",
     "tokenizer": "harken.commands.tokenizer",

@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "harken.commands.train",
     "generate": "harken.commands.generate",
     "next": "harken.commands.next",
+    "run": "harken.commands.run",
     "eval": "harken.commands.eval",
     "compare": "harken.commands.compare",
     "look": "harken.commands.look",

@@ -1,0 +1,1 @@
+"""Tasks: what people ask of a model, one file each, and `pipeline()`, which answers."""
