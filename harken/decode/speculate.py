@@ -8,6 +8,7 @@ A rows under way · T tokens read: of each row its newest, and the guesses after
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from ..base.errors import InputError
 from ..nn.cache import StateCache
 from ..nn.mask import Mask
 from ..nn.models import Model
+from .constrain.guard import Guard
 from .plan import Plan
 from .reader import Reader
 from .rows import Row
@@ -61,6 +63,16 @@ class Ahead:
     def ids(self) -> list[int]:
         """What would be written then."""
         return self.row.ids + list(self.guesses)
+
+    @functools.cached_property
+    def guard(self) -> Guard | None:
+        """What could come next then, where the text keeps to a constraint."""
+        if self.row.guard is None or not self.guesses:
+            return self.row.guard
+        guard = self.row.guard.fork()
+        for token in self.guesses:
+            guard.push(token)
+        return guard
 
 
 class Guesser(Protocol):
