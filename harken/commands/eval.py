@@ -139,16 +139,22 @@ def of_texts(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evalua
     from ..data.ledger import Ledger
     from ..data.read import read
     from ..fit.seen import seen
-    from ..measure.loss import Measured, measure
+    from ..measure.loss import Measured, by_text
     from ..objectives.causal import spans
 
     corpus = read(options.data, examples=options.examples or trained_on(options.model), columns=Columns.parse(options.columns))
     ledger = Ledger()
     ledger.merge(corpus.ledger)
 
+    each: list[Any] = []  # nats, tokens and bytes of every text
+
     def measured(texts: Texts) -> Measured:
         found = spans(replace(corpus, texts=texts), tokenizer, model.span, ledger, overflow="window")
-        return measure(model, found, pad=tokenizer.pad_id or 0)
+        rows = by_text(model, found, pad=tokenizer.pad_id or 0)
+        sizes = texts.bounds[:, 1] - texts.bounds[:, 0] + 1 if len(rows) == len(texts) else [0] * len(rows)
+        each.extend([*row, size] for row, size in zip(rows.tolist(), sizes, strict=True))
+        nats, tokens = rows.sum(0).tolist()
+        return Measured(nats, int(tokens))
 
     known = seen(corpus, Path(options.model)) if isinstance(options.model, str | Path) else None
     metrics: dict[str, float | None] = {}
@@ -162,7 +168,20 @@ def of_texts(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evalua
     if known is not None:
         metrics["seen_in_training"] = int(known.sum())
     bits = found.bits_per_byte(corpus.bytes())
-    return Evaluation(model.config.task, len(corpus.texts), found.tokens, found.loss, found.perplexity, bits, metrics, ledger.to_json())
+    spread = intervals(each) if len(each) > 1 and corpus.kind == "lines" else {}
+    facts = {"perplexity": found.perplexity, "bits_per_byte": bits, "ledger": ledger.to_json(), "intervals": spread}
+    return Evaluation(model.config.task, len(corpus.texts), found.tokens, found.loss, metrics=metrics, **facts)
+
+
+def intervals(rows: list[list[float]]) -> dict[str, dict[str, float]]:
+    """Where 95 % of samples of the texts have loss, perplexity and bits per byte."""
+    import numpy as np
+
+    from ..measure.metrics.likelihood import Likelihood
+    from ..measure.resample import bootstrap
+
+    drawn = bootstrap(np.array(rows, float), Likelihood().value)
+    return {name: {"low": each.low, "high": each.high} for name, each in drawn.items()}
 
 
 def recorded(model: Any) -> dict[str, Any]:
@@ -200,7 +219,8 @@ def show(found: Evaluation, options: EvalOptions) -> None:
     if found.main is not None:
         print("\n".join(lines(found, options.against)))
         return
-    print(f"loss           {found.loss:.4f} nats per token (perplexity {found.perplexity:.2f})")
+    inside = f", {span['low']:.4f} to {span['high']:.4f} (95 %)" if (span := found.intervals.get("loss")) else ""
+    print(f"loss           {found.loss:.4f} nats per token (perplexity {found.perplexity:.2f}){inside}")
     if math.isfinite(found.bits_per_byte):
         print(f"bits per byte  {found.bits_per_byte:.4f}")
     print(f"measured on    {found.tokens:,} tokens of {found.examples:,} texts")

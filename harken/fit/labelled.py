@@ -23,6 +23,7 @@ from ..objectives.classification import smoothed, texts_of
 from ..objectives.objective import LABELLED, judging_of
 from ..objectives.tagging import text_of
 from ..text.frames import FRAMES, PLAIN
+from ..text.kinds import usual_size
 from ..text.tokenizer import Tokenizer
 from .corrupted import KINDS
 from .options import TrainOptions
@@ -46,6 +47,8 @@ OPTIONS = {
     "skip_bad_rows": tuple(LABELLED),
 }
 """Which tasks an option is for."""
+WHOLE, MOST = 8, 30_000
+"""How many times the usual vocabulary a tokenizer has, so that most words are one token: it is words that decide; and tokens at most."""
 SHOWN = 3
 """Held-out examples that are answered each time the model is measured."""
 
@@ -143,7 +146,10 @@ def make_tokenizer(options: TrainOptions, train: Examples[Any]) -> Tokenizer:
     """With the special tokens and the template that the family has; WordPiece where it has no kind of its own, as words carry labels."""
     name = options.model or ""
     kind = options.tokenizer or KINDS.get(name, "wordpiece")
-    return of_texts(options, written(signal_of(name, options), train), kind=kind, frame=FRAMES.get(name, PLAIN))
+    texts = written(signal_of(name, options), train)
+    if options.vocab_size is None and kind != "char":
+        options = dataclasses.replace(options, vocab_size=min(MOST, WHOLE * usual_size(texts.texts.characters)))
+    return of_texts(options, texts, kind=kind, frame=FRAMES.get(name, PLAIN))
 
 
 def prepare(options: TrainOptions, tokenizer: Tokenizer, context: int) -> Prepared:

@@ -25,6 +25,7 @@ def signal_of(name: str, options: TrainOptions) -> str:
     known += [task for task, head in LIKE.items() if head in built]
     known += ["similarity"] if "classification" in built and kind.model_type not in RECURRENT else []
     known += OF_TEXTS if kind.reads == "source" else ()
+    known = [task for task in typing.get_args(Task) if task in known]
     if options.task is not None and options.task not in known:
         raise InputError(f"--task {options.task} is not for a {name} model, which learns by {' or '.join(known)}")
     return options.task or known[0]

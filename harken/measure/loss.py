@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..data.batches import Source, in_order
+from ..data.batches import Order, Source, Spans, in_order
 from ..nn.models import Model
+from ..objectives.causal import row_nats
 from ..objectives.objective import objective_of
 
 _LOGITS = 1 << 26
@@ -42,8 +43,7 @@ def measure(model: Model, source: Source, *, pad: int, batch_size: int = 32, mos
     """Sum the loss of every row, or of evenly spread batches that hold about `most_tokens` targets."""
     was_training = model.training
     model.eval()
-    longest, objective = min(source.context, source.longest), objective_of(source)
-    batches = in_order(source, max(1, min(batch_size, _LOGITS // (model.config.vocab_size * longest))))
+    objective, batches = objective_of(source), batches_of(model, source, batch_size)
     if most_tokens is not None and source.targets > most_tokens:
         keep = max(1, round(len(batches) * most_tokens / source.targets))
         batches = [batches[int(i)] for i in np.linspace(0, len(batches) - 1, keep)]
@@ -56,3 +56,21 @@ def measure(model: Model, source: Source, *, pad: int, batch_size: int = 32, mos
     if was_training:
         model.train()
     return Measured(nats, tokens)
+
+
+def batches_of(model: Model, source: Source, batch_size: int = 32) -> Order:
+    """All rows, as many at once as their scores over the vocabulary allow."""
+    longest = min(source.context, source.longest)
+    return in_order(source, max(1, min(batch_size, _LOGITS // (model.config.vocab_size * longest))))
+
+
+def by_text(model: Model, source: Spans, *, pad: int) -> np.ndarray:
+    """(n, 2) of each text the nats of all its targets, and how many they are: what `measure` sums."""
+    model.eval()
+    found = np.zeros((len(source.spans), 2))
+    with torch.no_grad():
+        for rows in batches_of(model, source):
+            text = np.searchsorted(source.spans[:, 0], rows[:, 0], "right") - 1
+            np.add.at(found[:, 0], text, row_nats(model, source, rows, pad))
+            np.add.at(found[:, 1], text, rows[:, 1] - rows[:, 0])
+    return found

@@ -66,8 +66,14 @@ def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack:
 
 def nats(model: Model, source: Spans, rows: np.ndarray, pad: int) -> tuple[float, int]:
     """(summed negative log-probability of the targets of some rows (B, 2), how many they are), by the model's own way to score."""
+    each = row_nats(model, source, rows, pad)
+    return float(each.sum()), int((rows[:, 1] - rows[:, 0]).sum())
+
+
+def row_nats(model: Model, source: Spans, rows: np.ndarray, pad: int) -> np.ndarray:
+    """(B,) the summed negative log-probability of the targets of each of some rows (B, 2)."""
     inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
     real = targets != -100  # (B, L)
     ids = torch.cat([inputs[:, :1], targets.masked_fill(~real, pad)], 1).to(model.device)  # (B, 1 + L)
     scores = model.score(ids, Mask(lengths=lengths + 1))[:, 1:].cpu()
-    return -scores[real].double().sum().item(), int(real.sum())
+    return -scores.double().masked_fill(~real, 0.0).sum(1).numpy()
