@@ -182,7 +182,7 @@ def test_minutes_are_kept(texts, tmp_path):
     [
         ({"model": "gpt2", "task": "masked-language-modeling"}, "is not for a gpt2 model, which learns by language-modeling"),
         ({"model": "bert", "task": "denoising"}, "not for a bert model, which learns by masked-language-modeling or pretraining"),
-        ({"model": "distilbert", "task": "pretraining"}, "which learns by masked-language-modeling$"),
+        ({"model": "distilbert", "task": "pretraining"}, "which learns by masked-language-modeling or classification"),
         ({"model": "gpt2", "mask_rate": 0.2}, "--mask-rate is for --task masked-language-modeling or pretraining or .* language-modeling"),
         ({"model": "t5", "task": "span-corruption", "whole_word": True}, "--whole-word is for .*, not for span-corruption"),
         ({"model": "bart", "task": "denoising", "noise": "infiling"}, "--noise infiling is not known"),
