@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,10 @@ def given(options: RunOptions) -> dict[str, Any]:
 
 def answers(ask: Any, options: RunOptions) -> Iterator[Any]:
     """Ask about each input: the texts, or what a file or standard input has."""
+    shapes = ask.task.rows
     beside = {name: value for name in INPUTS if (value := getattr(options, name)) is not None}
     if options.query is not None or options.source_sentence is not None:  # all texts are one input
-        texts = list(inputs(options.texts))
+        texts = list(inputs(options.texts, (("text",),)))
         beside["documents" if options.query is not None else "sentences"] = texts
         yield ask(beside)
         return
@@ -96,11 +97,11 @@ def answers(ask: Any, options: RunOptions) -> Iterator[Any]:
         yield ask(beside)
         return
     field = {"question": "context", "context": "question"}.get(next(iter(beside), ""), "text")
-    found = inputs(options.texts)
+    found = inputs(options.texts, ((field,),) if beside else shapes)
     yield from ask(({field: text, **beside} for text in found) if beside else found)
 
 
-def inputs(words: Iterable[Any]) -> Iterator[Any]:
+def inputs(words: Iterable[Any], shapes: Sequence[tuple[str, ...]]) -> Iterator[Any]:
     """Texts as they are; of a word that names a file, what is in it; without any, standard input."""
     from ..tasks.files import inputs_of
 
@@ -112,7 +113,7 @@ def inputs(words: Iterable[Any]) -> Iterator[Any]:
             yield from (line.removesuffix("\n") for line in sys.stdin or ())
         elif isinstance(word, str) and len(word) < 4096 and "\n" not in word and Path(word).is_file():
             say(f"reading {word}")
-            yield from inputs_of(word)
+            yield from inputs_of(word, shapes)
         else:
             yield word
 

@@ -20,10 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..base.errors import InputError
 from .plan import Plan
-from .processors import apply
+from .processors import OUT, apply
 from .rows import Row
-from .search import Step
+from .search import Step, permitted
 
 BEHIND = -1e9
 """Added to the score of what must come last: beams that still say what the first one says, texts that have ended."""
@@ -60,14 +61,16 @@ class Group:
         """Go on with the best of the candidates; of those that end, only as many as there are beams count. Whether to search on."""
         beams, texts = len(self.rows), [fork(self.rows[one.beam]) for one in found]
         for one, row in zip(found, texts, strict=True):
+            if row.guard is not None and one.score == OUT:  # there were too few that the constraint allows
+                row.guard.lost = True
             row.write(one.token, one.logprob, plan)
         penalty = 1.0 if plan.options.length_penalty is None else plan.options.length_penalty
         for one, row in zip(found[:beams], texts[:beams], strict=True):
-            if row.finish is not None:
+            if row.finish is not None and not lost(row):
                 row.score = one.score / len(row.ids) ** penalty
                 self.ended.append(row)
         self.ended = sorted(self.ended, key=score_of, reverse=True)[:beams]
-        goes_on = any(row.finish is None for row in texts)
+        goes_on = any(row.finish is None and not lost(row) for row in texts)
         over = [row.finish == "stop" or (goes_on and row.finish is not None) for row in texts]
         totals = [one.score + BEHIND if gone else one.score for one, gone in zip(found, over, strict=True)]
         best = sorted(range(len(found)), key=totals.__getitem__, reverse=True)[:beams]
@@ -119,7 +122,11 @@ class Beams:
         out = []
         for at in range(0, len(self.all), self.turns):
             ended = sorted((row for group in self.all[at : at + self.turns] for row in group.ended), key=score_of, reverse=True)
-            for rank, row in enumerate(ended[: self.plan.options.num_return_sequences or 1]):
+            wanted = self.plan.options.num_return_sequences or 1
+            if len(ended) < wanted and self.plan.constraint is not None:
+                found = f"found only {len(ended)} texts that {self.plan.constraint.label} allows, and num_return_sequences is {wanted}"
+                raise InputError(f"the beams {found}: ask for fewer, or give more beams")
+            for rank, row in enumerate(ended[:wanted]):
                 row.sample = rank
                 out.append(row)
         return out
@@ -142,16 +149,23 @@ class Beams:
         if not groups:
             return []
         rows = [row for group in groups for row in group.rows]
-        scores = apply(self.plan.processors, scores, rows)
+        count = min(max(2, 1 + len(self.plan.ends)) * self.size, self.size * scores.shape[1])
+        scores = permitted(apply(self.plan.processors, scores, rows), rows, count)
         so_far = scores.new_tensor([group.scores for group in groups])
+        if self.plan.constraint is not None:  # few texts may be allowed, and the same one twice is not two
+            so_far = so_far.masked_fill(so_far < BEHIND / 2, OUT)
         if self.plan.options.do_sample:
             scores = apply(self.plan.filters, scores, rows)
         totals = (scores.unflatten(0, so_far.shape) + so_far[..., None]).flatten(1)  # (G, K · V)
-        count = min(max(2, 1 + len(self.plan.ends)) * self.size, totals.shape[1])
         ids = drawn(totals, rows[:: self.size], count) if self.plan.options.do_sample else leading(totals, count)
         beams, tokens = ids // logs.shape[-1], ids % logs.shape[-1]
         found = (totals.gather(1, ids), beams, tokens, logs.reshape(totals.shape).gather(1, ids))
         return [[Candidate(*one) for one in zip(*of_group, strict=True)] for of_group in zip(*(t.tolist() for t in found), strict=True)]
+
+
+def lost(row: Row) -> bool:
+    """Whether a text is none that its constraint allows."""
+    return row.guard is not None and row.guard.lost
 
 
 def score_of(row: Row) -> float:
@@ -162,7 +176,8 @@ def score_of(row: Row) -> float:
 def fork(row: Row) -> Row:
     """The same text once more, to go on another way from here."""
     watch = None if row.watch is None else row.watch.fork()
-    return replace(row, ids=row.ids.copy(), logprobs=row.logprobs.copy(), watch=watch, finish=None, score=None)
+    guard = None if row.guard is None else row.guard.fork()
+    return replace(row, ids=row.ids.copy(), logprobs=row.logprobs.copy(), watch=watch, guard=guard, finish=None, score=None)
 
 
 def leading(scores: Tensor, count: int) -> Tensor:

@@ -14,6 +14,8 @@ DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff"
 """Options that only mean something where tokens are drawn: to set one is to ask for that."""
 BEAMS = ("length_penalty", "early_stopping", "num_beam_groups", "diversity_penalty")
 """Options of beam search."""
+CONSTRAINTS = ("json_schema", "regex", "choice", "grammar")
+"""Options that say what a text may be at all; at most one is given."""
 TARGETS = ("decoder_start_token_id", "forced_bos_token_id")
 """Options of models that read a source before they write."""
 
@@ -59,6 +61,12 @@ class DecodeOptions:
     diversity_penalty: float | None = option(None, "taken off what another group of beams writes at the same step", min=0)
     penalty_alpha: float | None = option(None, "contrastive search among the top-k tokens: weight of being unlike the text", min=0, max=1)
     stop_strings: tuple[str, ...] = option((), "end in front of this text; may be given again", short="--stop")
+    json_schema: Any = option(
+        None, "a JSON schema, or a file with one: the text is a document of it (in Python also a model of pydantic's)"
+    )
+    regex: str | None = option(None, "a regular expression: the whole text matches it")
+    choice: tuple[str, ...] = option((), "a text: what is written is one of those given; may be given again")
+    grammar: str | None = option(None, "a Lark grammar, or a file with one: the text follows it, and may be cut off")
     max_time: float | None = option(None, "seconds after which every text ends where it is", above=0)
     guidance_scale: float | None = option(None, "above 1: further away from what would be written without the prompt", min=0)
     speculate: Literal["lookup", "draft", "auto"] | None = option(
@@ -75,12 +83,16 @@ class DecodeOptions:
         for name in ("suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id", "eos_token_id"):  # a lone id is a list of one
             if isinstance(getattr(self, name), int):
                 object.__setattr__(self, name, (getattr(self, name),))
-        for name in ("stop_strings", "bad_words"):
+        for name in ("stop_strings", "bad_words", "choice"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, (getattr(self, name),))
         object.__setattr__(self, "logit_bias", biases(self.logit_bias))
         object.__setattr__(self, "early_stopping", stopping(self.early_stopping))
         check_bounds(self)
+        if isinstance(self.json_schema, Mapping) and not self.json_schema:
+            object.__setattr__(self, "json_schema", True)  # any document
+        if len(asked := self.constraints) > 1:
+            raise InputError(f"{asked[0]} and {asked[1]} each say what the text may be: give one of them")
         for shorter, longer in (("min_new_tokens", "max_new_tokens"), ("min_length", "max_length")):
             least, most = getattr(self, shorter), getattr(self, longer)
             if least is not None and most is not None and least > most:
@@ -93,6 +105,11 @@ class DecodeOptions:
             raise InputError("a stop string is empty, which would end every text before it begins: give at least one character")
         if "" in self.bad_words:
             raise InputError("a bad word is empty, which would forbid every text: give at least one character")
+
+    @property
+    def constraints(self) -> list[str]:
+        """Those of CONSTRAINTS that are given."""
+        return [name for name in CONSTRAINTS if getattr(self, name) is not None and getattr(self, name) != ()]
 
     @property
     def given(self) -> dict[str, Any]:
@@ -129,9 +146,10 @@ class Generated:
     `text`: the prompt and what follows it, up to a stop string; of a model that reads a source, which is its prompt, and of a chat, the
     answer alone · `ids`, `logprobs`: the new tokens (the end token and those of a stop string included) and their natural log-probability
     under the model itself, before penalties and filters · `finish_reason`: "stop" (the model ended the text, or a stop string came),
-    "length" or "time" · `prompt`: as text · `index`: which of the prompt's `num_return_sequences` it is · `score`: of a beam, what it was
-    chosen by: the sum of its log-probabilities over length ** length_penalty · `dropped`: tokens from the front that the model no
-    longer saw at the end, where `overflow="window"` allows it.
+    "length" or "time"; of a constrained text "stop" says that it is whole · `prompt`: as text · `index`: which of the prompt's
+    `num_return_sequences` it is · `score`: of a beam, what it was chosen by: the sum of its log-probabilities over
+    length ** length_penalty · `dropped`: tokens from the front that the model no longer saw at the end, where `overflow="window"`
+    allows it.
     """
 
     text: str

@@ -15,6 +15,7 @@ from ..checkpoint.load import opened
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import filters, processors
+from .constrain.constraint import Constraint, constraint
 from .options import DecodeOptions
 from .processors import Processor
 from .settle import Settled, settle
@@ -24,7 +25,8 @@ from .settle import Settled, settle
 class Plan:
     """`options`: settled · `search`: how tokens are found · `processors`: what changes the scores, in order · `filters`: what else does
     where tokens are drawn · `ends`: ids that end a text · `dropped`: what generation_config.json says and does not apply, and why ·
-    `deadline`: the moment, of `time.monotonic()`, when every text ends · `assistant`: the smaller model that guesses."""
+    `deadline`: the moment, of `time.monotonic()`, when every text ends · `assistant`: the smaller model that guesses · `constraint`: what a
+    text may be · `first`: the id that each begins with, whatever the model says."""
 
     options: DecodeOptions
     search: str
@@ -34,6 +36,8 @@ class Plan:
     dropped: Mapping[str, str] = field(default_factory=dict)
     deadline: float | None = None
     assistant: Model | None = None
+    constraint: Constraint | None = None
+    first: int | None = None
 
     @property
     def width(self) -> int:
@@ -44,6 +48,7 @@ class Plan:
     def __str__(self) -> str:
         chain = processors.described((*self.processors, *self.filters)) or "the model's own scores"
         guided = f"guidance {self.options.guidance_scale:g}; " if self.options.guidance_scale not in (None, 1) else ""
+        chain = chain if self.constraint is None else f"{chain}; {self.constraint.label}"
         return f"{self.search}: {guided}{chain}; " + (f"ends at {', '.join(map(str, self.ends))}" if self.ends else "has no end token")
 
 
@@ -61,7 +66,15 @@ def plan(model: Model, tokenizer: Tokenizer, asked: DecodeOptions) -> Plan:
     keep = 1 if options.num_beams == 1 else 1 + len(ends)  # beams must have something to go on with beside the ends
     drawn = tuple(drawing(options, keep)) if options.do_sample else ()
     chain, assistant = tuple(changing(found, model, tokenizer, ends)), assistant_of(options, tokenizer)
-    return Plan(options, found.search, chain, drawn, tuple(ends), found.dropped, deadline, assistant)
+    held, first = constraint(options, tokenizer, vocab, ends), first_id(options, model)
+    return Plan(options, found.search, chain, drawn, tuple(ends), found.dropped, deadline, assistant, held, first)
+
+
+def first_id(asked: DecodeOptions, model: Model) -> int | None:
+    """The id that every text is made to begin with."""
+    if asked.forced_bos_token_id is None and model.reads == "source":
+        return model.config.forced_bos_token_id
+    return asked.forced_bos_token_id
 
 
 def assistant_of(options: DecodeOptions, tokenizer: Tokenizer) -> Model | None:
@@ -97,10 +110,7 @@ def changing(found: Settled, model: Model, tokenizer: Tokenizer, ends: Sequence[
         yield processors.MinLength(asked.min_length, tuple(ends))
     if asked.min_new_tokens and ends:
         yield processors.MinNewTokens(asked.min_new_tokens, tuple(ends))
-    first = asked.forced_bos_token_id
-    if first is None and model.reads == "source":
-        first = model.config.forced_bos_token_id
-    if first is not None:
+    if (first := first_id(asked, model)) is not None:
         yield processors.ForcedBos(first)
     if asked.forced_eos_token_id:
         yield processors.ForcedEos(asked.forced_eos_token_id)

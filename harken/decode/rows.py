@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ..base.errors import InputError
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
+from .constrain.guard import HALT, Guard
 from .options import Generated
 from .plan import Plan
 from .prompt import Prompt, first_ids
@@ -21,7 +22,8 @@ DEFAULT_NEW_TOKENS = 256
 @dataclass
 class Row:
     """`begun`: what the text begins with · `limit`: new tokens at most · `source`: what was read before it is written · `watch`: where its
-    text is wanted as it grows, or stop strings may end it · `seen_from`: the first of its tokens that the model still sees."""
+    text is wanted as it grows, or stop strings may end it · `seen_from`: the first of its tokens that the model still sees ·
+    `guard`: where the text keeps to a constraint."""
 
     prompt: Prompt
     sample: int
@@ -35,6 +37,7 @@ class Row:
     finish: str | None = None
     score: float | None = None
     seen_from: int = 0
+    guard: Guard | None = None
 
     @property
     def seen(self) -> list[int]:
@@ -57,17 +60,22 @@ class Row:
 
     def write(self, token: int, logprob: float, plan: Plan) -> bool:
         """One more token; whether it is one of text, which an end is not. The text may end with it, or with the time that was given."""
+        if token == HALT:
+            self.finish = "stop"
+            return False
         self.ids.append(token)
         self.logprobs.append(logprob)
+        if self.guard is not None:
+            self.guard.push(token)
         if token in plan.ends:
             self.finish = "stop"
             return False
         if self.watch is not None:
             self.watch.push(token)
-        if self.watch is not None and self.watch.found is not None:
+        if (self.watch is not None and self.watch.found is not None) or (self.guard is not None and self.guard.done):
             self.finish = "stop"
         elif len(self.ids) >= self.limit:
-            self.finish = "length"
+            self.finish = "length" if self.guard is None or not self.guard.accepts else "stop"
         elif plan.deadline is not None and time.monotonic() >= plan.deadline:
             self.finish = "time"
         return True
@@ -80,8 +88,10 @@ def start_rows(model: Model, tokenizer: Tokenizer, prompts: Sequence[Prompt], pl
         source = prompt.ids if model.reads == "source" else None
         begun = prompt.ids if source is None else first_ids(model, asked.decoder_start_token_id)
         limit = limit_of(begun, plan, model.context)
+        guard = None if plan.constraint is None else plan.constraint.guard(begun, limit, plan.first)
         for sample in range(plan.width):
             row = Row(prompt, sample, begun, limit, Chance(asked.seed, prompt.ids, sample), source)
+            row.guard = None if guard is None else guard.fork()
             if len(begun) >= model.context:
                 row.seen_from = len(begun) - max(model.context // 2, model.context - limit)
             if asked.stop_strings:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..base.errors import InputError
-from .options import BEAMS, DRAWS, TARGETS, DecodeOptions
+from .options import BEAMS, CONSTRAINTS, DRAWS, TARGETS, DecodeOptions
 
 FILE = "generation_config.json"
 NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -33,6 +33,20 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 """Values in a file that ask for nothing; beside them zero, false and empty ones."""
 OTHERS = ("bad_words_ids",)
 """What a file may say that callers say otherwise."""
+UNCONSTRAINED = (
+    "forced_eos_token_id",
+    "min_new_tokens",
+    "min_length",
+    "bad_words",
+    "bad_words_ids",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+    "begin_suppress_tokens",
+    "stop_strings",
+    "max_time",
+    "penalty_alpha",
+)
+"""Options that may forbid every token a constraint allows, or end its text in the middle."""
 SILENT = ("transformers_version", "bos_token_id", "pad_token_id", "trust_remote_code", "cache_implementation", "disable_compile")
 """Keys of a file that do not concern what is written."""
 
@@ -75,6 +89,9 @@ def settle(asked: DecodeOptions, said: Mapping[str, Any], reads: str) -> Settled
 
     beams = both.get("num_beams", 1)
     n = both.get("num_return_sequences", 1)
+    for constraint in asked.constraints:
+        names = [name for name in UNCONSTRAINED if name in both]
+        drop(names, f"may forbid or cut off what {constraint} asks for", "leave one of them out")
     if contrastive(own, both):
         drop([name for name in DRAWS if name != "top_k"], "says nothing where contrastive search chooses", "leave it or penalty_alpha out")
     draws = sampled(own, both, beams, n)
@@ -102,7 +119,7 @@ def settle(asked: DecodeOptions, said: Mapping[str, Any], reads: str) -> Settled
 
 def inherited(said: Mapping[str, Any], own: Mapping[str, Any], dropped: dict[str, str]) -> dict[str, Any]:
     """What the file sets and the caller does not; what is not known goes to `dropped`. InputError when a value is of the wrong kind."""
-    names = {f.name for f in dataclasses.fields(DecodeOptions)} - {"seed"} | set(OTHERS)
+    names = {f.name for f in dataclasses.fields(DecodeOptions)} - {"seed", *CONSTRAINTS} | set(OTHERS)
     found = {}
     for name, value in said.items():
         zero = value == 0 and name != "length_penalty" and not name.endswith("token_id")

@@ -8,18 +8,23 @@ A rows under way · T tokens read: of each row its newest, and the guesses after
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..base.errors import InputError
 from ..nn.cache import StateCache
+from ..nn.counts import NGram
 from ..nn.mask import Mask
 from ..nn.models import Model
+from ..nn.smoothing import Smoothed
+from .constrain.guard import Guard
 from .plan import Plan
 from .reader import Reader
 from .rows import Row
@@ -32,6 +37,8 @@ FIRST = 4
 TRIES = 3
 """Steps by which `Auto` judges a way to guess, and each of them again after some `AGAIN` steps."""
 AGAIN = 60
+SURE = 0.3
+"""How often a token must have been the next one, among all times, to be guessed from counts."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,16 @@ class Ahead:
     def ids(self) -> list[int]:
         """What would be written then."""
         return self.row.ids + list(self.guesses)
+
+    @functools.cached_property
+    def guard(self) -> Guard | None:
+        """What could come next then, where the text keeps to a constraint."""
+        if self.row.guard is None or not self.guesses:
+            return self.row.guard
+        guard = self.row.guard.fork()
+        for token in self.guesses:
+            guard.push(token)
+        return guard
 
 
 class Guesser(Protocol):
@@ -188,6 +205,23 @@ class Draft:
         return min(row.length - len(row.ids) + written + right, row.length - 1)
 
 
+class Counted:
+    """What most often followed in the text that an n-gram model has counted: a look into a table for each token."""
+
+    def __init__(self, model: NGram, plan: Plan):
+        self.model, self.plan = model, plan
+
+    def guess(self, rows: Sequence[Row], most: Sequence[int]) -> list[list[int]]:
+        """As far as the counts are sure enough."""
+        smoothed = self.model.smoothed()
+        return [self._of(smoothed, row, count) for row, count in zip(rows, most, strict=True)]
+
+    def _of(self, smoothed: Smoothed, row: Row, most: int) -> list[int]:
+        history = [*row.begun[-self.model.order :], *row.ids][-self.model.order :]
+        found = smoothed.follow(np.array(history, np.int64), most, SURE).tolist()
+        return found[: next((n for n, token in enumerate(found) if token in self.plan.ends), len(found))]
+
+
 class Auto:
     """Of several guessers, and none, the one that brings the most tokens a second; the others are tried again from time to time. What is
     written does not depend on who guesses."""
@@ -217,7 +251,8 @@ def speculative(model: Model, plan: Plan, rows: Sequence[Row]) -> Speculative:
     """The search that the options ask for. InputError where a model cannot take back what it has read."""
     if isinstance(model.begin(1, 1, *([torch.zeros(1, 1, dtype=torch.int64), Mask()] if model.reads == "source" else [])), StateCache):
         raise InputError(f"a {model.config.model_type} model cannot take back a guess that was wrong: leave speculate out")
-    draft = None if plan.assistant is None else Draft(plan.assistant, plan)
+    helper = plan.assistant
+    draft = None if helper is None else Counted(helper, plan) if isinstance(helper, NGram) else Draft(helper, plan)
     guessers: dict[str, Guesser | None] = {"lookup": Lookup(), "draft": draft}
     guessers["auto"] = Auto([None, *(one for one in guessers.values() if one is not None)])
     guesser = guessers[plan.options.speculate or "draft"]

@@ -38,7 +38,9 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     family(name)  # a name that is not known is said before anything is read
     material = material_of(name, options)
     train, valid = material.corpora(options)
-    tokenizer = material.make_tokenizer(options, train) if options.teacher is None else teacher.words_of(options.teacher)
+    tokenizer = (
+        material.make_tokenizer(options, train) if options.teacher is None else teacher.words_of(options.teacher, signal_of(name, options))
+    )
     data = material.prepared(options, tokenizer, train, valid)
     check_best(options.best, data.train)
     rows, targets = len(data.train.rows()), data.train.targets

@@ -54,8 +54,8 @@ def compare(models: Sequence[str], options: TrainOptions, folder: Path, *, each:
     `each(rung)` is called as soon as a rung is done. InputError when a model is not known or a folder holds another comparison.
     """
     for name in models:
-        if name not in COUNTED:
-            family(name)
+        if name not in COUNTED and family(name).LEARNS == "neighbours":
+            raise InputError(f"{name} are words alone and say nothing of a text, so there is no loss to compare: leave them out")
     rungs = []
     for name in models:
         say(f"--- {name}")
@@ -88,13 +88,20 @@ def finished(out: Path, wanted: TrainOptions) -> Trained:
     path = out / RECORD
     record = json.loads(path.read_text("utf-8")) if path.is_file() else None
     if record is None:
-        return run(dataclasses.replace(wanted, out=str(out)))
+        return trained(dataclasses.replace(wanted, out=str(out)))
     if any(record["options"].get(k) != v for k, v in comparable(wanted).items()):
         raise InputError(f"{out} holds a run with other options; compare into another folder with --out, or remove it")
     if record["status"] == "done":
         say(f"{out} is finished already")
         return Trained(**record["result"])
-    return run(TrainOptions(data=wanted.data, out=str(out), resume=True))
+    return trained(TrainOptions(data=wanted.data, out=str(out), resume=True))
+
+
+def trained(options: TrainOptions) -> Trained:
+    """One run of a model that has a loss."""
+    found = run(options)
+    assert isinstance(found, Trained)  # others were refused
+    return found
 
 
 def comparable(options: TrainOptions) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ..checkpoint import origin
 from ..checkpoint.files import existing
 from ..checkpoint.fill import undrawn
 from ..checkpoint.hub import located
-from ..checkpoint.load import load
+from ..checkpoint.load import config_of, load, tokenizer_of
 from ..nn.models import Model
 from ..objectives.distillation import Distillation, spread
 from ..text.extend import added
@@ -43,11 +43,7 @@ def distillation(options: TrainOptions, student: Model, tokenizer: Tokenizer, co
     if (name := options.teacher) is None:
         return None
     teacher, words = load(name)
-    if teacher.config.task != student.config.task or student.config.task not in TASKS:
-        raise InputError(
-            f"--teacher {name} was built for {teacher.config.task}, the student for {student.config.task}: both must be for the "
-            f"same, {' or '.join(TASKS)}"
-        )
+    must_share(name, teacher.config.task, student.config.task)
     try:
         if added(words, tokenizer):
             raise InputError("the student's has more tokens")
@@ -84,6 +80,16 @@ def shallow(model: Model, layers: int) -> Model:
     return student
 
 
-def words_of(teacher: str) -> Tokenizer:
-    """The tokenizer a student shares with its teacher."""
-    return Tokenizer.load(existing(located(teacher)))
+def must_share(name: str, task: str, own: str) -> None:
+    """InputError unless teacher and student are for the same task, one that has a token to predict at every target."""
+    if task != own or own not in TASKS:
+        wanted = " or ".join(TASKS)
+        raise InputError(f"--teacher {name} was built for {task}, the student for {own}: both must be for the same, {wanted}")
+
+
+def words_of(name: str, task: str) -> Tokenizer:
+    """The tokenizer a student for this task shares with its teacher. InputError when the teacher is for another task."""
+    folder = existing(located(name))
+    config = config_of(folder)
+    must_share(name, config.task, task)
+    return tokenizer_of(folder, config)

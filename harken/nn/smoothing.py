@@ -79,6 +79,15 @@ class Smoothed:
         _familiarity(np.ascontiguousarray(windows), trie.tokens, trie.first, trie.counts, self.order, grades, out)
         return out
 
+    def follow(self, history: np.ndarray, most: int, share: float) -> np.ndarray:
+        """history (L,) int64 -> at most `most` tokens that followed most often: each after the longest ending of the text that was ever
+        continued, as long as it was the next one in that `share` of all times."""
+        window, out = np.full(max(1, self.order - 1) + most, -1, np.int64), np.empty(most, np.int64)
+        held = history[len(history) - min(len(history), self.order - 1) :]
+        window[: len(held)] = held
+        found = _follow(window, len(held), self.trie.tokens, self.trie.first, self.trie.counts, self.order, share, out)
+        return out[:found]
+
     def _arrays(self) -> tuple:
         trie = self.trie
         return trie.tokens, trie.first, trie.counts, self.lower, self.discounts, self.mass, self.rest, self.floor, self.order, self.alone
@@ -226,3 +235,27 @@ def _familiarity(windows, tokens, first, counts, order, grades, out):
             grade, total = grade + 1, total // 2
         if length >= 0:
             out[i] = 1 + grade + grades * length
+
+
+@helper
+def _follow(window, held, tokens, first, counts, order, share, out):
+    """How many tokens were found; `window` has room for them behind the `held` ones."""
+    for n in range(len(out)):
+        best, count, total = -1, 0, 0
+        for length in range(min(held, order - 1), 0, -1):
+            node = 0
+            for place in range(held - length, held):
+                if node >= 0:
+                    node = _find(tokens, first, node, window[place])
+            if node >= 0:
+                for child in range(first[node], first[node + 1]):
+                    total += counts[child]
+                    if counts[child] > count:
+                        best, count = tokens[child], counts[child]
+            if total:
+                break
+        if best < 0 or count < share * total:
+            return n
+        out[n] = window[held] = best
+        held += 1
+    return len(out)

@@ -30,6 +30,7 @@ TASK = Task(
     default="Qwen/Qwen2.5-0.5B-Instruct",
     prepare=prepare,
     postprocess=text_generation.postprocess,
+    rows=(("text",), ("messages",), ("prompt",)),
     chats=True,
     metrics=text_generation.metrics,
     once=checked,

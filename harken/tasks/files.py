@@ -1,60 +1,33 @@
-"""Files as inputs: a line is a text, a line of .jsonl or a row of a table an input with named fields."""
+"""Files as inputs: a line of text is one, or a row of a table or of JSON with the fields that the task takes."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..base.errors import InputError
-
-TABLES = {".csv": ",", ".tsv": "\t"}
-
-
-def inputs_of(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """The inputs in a file, in order, as they are read; blank lines are texts like any other but at the end. InputError names the line."""
-    path = Path(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="" if path.suffix.lower() in TABLES else None) as file:
-            if path.suffix.lower() in TABLES:
-                yield from rows(file, path)
-            elif path.suffix.lower() in (".jsonl", ".ndjson"):
-                yield from objects(file, str(path))
-            else:
-                yield from (line.removesuffix("\n") for line in file)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text ({error}): give a file in UTF-8") from None
+from ..base.report import say
+from ..data.raw import decode, load, stream, suffix
+from ..data.read import OBJECTS
+from ..data.records import Reading, shaped
+from ..data.tables import table_kind
 
 
-def objects(lines: Iterable[str], name: str) -> Iterator[Any]:
-    """Inputs as JSON, one a line; a lone {"text": …} is its text."""
-    for number, line in enumerate(lines, 1):
-        if line.isspace():
-            continue
-        try:
-            found = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{name} line {number:,} is no JSON ({error}): give one input a line") from None
-        yield alone(found)
-
-
-def rows(file: Iterable[str], path: Path) -> Iterator[Any]:
-    """Rows of a table, whose first line names the fields."""
-    import csv
-
-    reader = csv.DictReader(file, delimiter=TABLES[path.suffix.lower()])
-    if not reader.fieldnames:
-        raise InputError(f"{path} is empty: its first line should name the columns, as in text")
-    for row in reader:
-        if None in row or None in row.values():
-            raise InputError(f"{path} line {reader.line_num:,} has not one field for each of the columns {', '.join(reader.fieldnames)}")
-        yield alone(row)
-
-
-def alone(found: Any) -> Any:
-    """A text by itself, where that is all there is."""
-    return found["text"] if isinstance(found, dict) and list(found) == ["text"] else found
+def inputs_of(path: str | os.PathLike[str], shapes: Sequence[tuple[str, ...]]) -> Iterator[Any]:
+    """The inputs in a file, in order, as they are asked for. `shapes`: the fields of an input, in one way or another; of a lone field its
+    value. An empty line is an input like any other. InputError names the file and the line."""
+    name, notes = os.fspath(path), []
+    if table_kind(name) or suffix(name) in (*OBJECTS, ".json"):
+        reading = Reading(notes=notes)
+        fields, rows = shaped(name, shapes, reading=reading, holds="inputs")
+        for row in rows:
+            if row.wrong is not None:
+                raise row.wrong
+            values = {field: row.values[field] for field in fields}
+            yield values if len(values) > 1 else next(iter(values.values()))
+    else:
+        text, found = decode(load(name))
+        notes += found
+        yield from (line.removesuffix("\n") for line in stream(text))
+    for note in notes:
+        say(note)

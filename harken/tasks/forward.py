@@ -19,6 +19,8 @@ from .task import Row, Wants
 
 TOKENS, ROWS = 8_192, 64
 """Read at once at most, padding included."""
+ENOUGH = 256
+"""Tokens that keep a CPU busy: beyond them a row a tenth shorter begins a batch of its own (measured: a third less time)."""
 
 
 @torch.inference_mode()
@@ -30,7 +32,8 @@ def read(model: Model, rows: Sequence[Row], wants: Wants, batch: int | None, rea
     model.pack()
     model.eval()
     found: list[Any] = [None] * len(rows)
-    for group in alike([len(row.ids) for row in rows], batch or ROWS):
+    enough = ENOUGH if model.device.type == "cpu" else TOKENS
+    for group in alike([len(row.ids) for row in rows], batch or ROWS, enough):
         some = [rows[i] for i in group]
         ids, mask = padded([row.ids for row in some], model.device)
         mask = mask if len({len(row.ids) for row in some}) > 1 else Mask()
@@ -42,11 +45,13 @@ def read(model: Model, rows: Sequence[Row], wants: Wants, batch: int | None, rea
     return found
 
 
-def alike(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
-    """The rows by falling length, in groups that are read together."""
+def alike(lengths: Sequence[int], batch: int, enough: int) -> Iterator[list[int]]:
+    """The rows by falling length, in groups that are read together: of like length once there are `enough` tokens in one."""
     group: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if group and (len(group) >= batch or (len(group) + 1) * lengths[group[0]] > TOKENS):
+        first, size = (lengths[group[0]], len(group)) if group else (0, 0)
+        shorter = size * first >= enough and lengths[i] < 0.9 * first
+        if group and (size >= batch or (size + 1) * first > TOKENS or shorter):
             yield group
             group = []
         group.append(i)

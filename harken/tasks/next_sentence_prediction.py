@@ -63,5 +63,6 @@ TASK = Task(
     prepare=prepare,
     postprocess=postprocess,
     positions=("text", "text_pair"),
+    rows=(("text", "text_pair"),),
     metrics=metrics,
 )

@@ -85,7 +85,7 @@ class Pipeline:
         chosen = self.task.once(self.tools, settled(self.tools.asked, self.options, {**positional, **options}))
         given = gathered(inputs, named, self.task)
         if isinstance(given, os.PathLike):
-            given = list(inputs_of(given))
+            given = list(inputs_of(given, self.task.rows))
         if self._one(given):
             (answer,) = self._answers([given], chosen, 1, numbered=False)
             return self.task.alone(answer, given, {*options, *positional})

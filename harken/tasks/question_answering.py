@@ -126,5 +126,6 @@ TASK = Task(
     prepare=prepare,
     postprocess=postprocess,
     positions=FIELDS,
+    rows=(FIELDS,),
     metrics=metrics,
 )

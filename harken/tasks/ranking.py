@@ -93,6 +93,7 @@ TASK = Task(
     postprocess=postprocess,
     positions=("query", "documents"),
     lists=("documents",),
+    rows=(("query", "documents"),),
     metrics=metrics,
     once=once,
 )

@@ -103,8 +103,9 @@ TASK = Task(
     default="sentence-transformers/all-MiniLM-L6-v2",
     prepare=prepare,
     postprocess=postprocess,
-    positions=("source_sentence", "sentences"),
+    positions=FIELDS,
     lists=("sentences",),
+    rows=(FIELDS, ("text", "text_pair")),
     metrics=metrics,
     once=once,
 )

@@ -33,5 +33,6 @@ TASK = Task(
     postprocess=answering("summary"),
     metrics=metrics,
     once=once,
+    rows=(("text",), ("document",), ("article",), ("dialogue",)),
     alone=alone,
 )

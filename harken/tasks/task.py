@@ -87,10 +87,11 @@ class Tools:
 class Task:
     """`heads`: of families/tasks.py, any of which will do; none: it takes the model as it is, without its head.
 
-    options: a frozen dataclass, which is the keywords of a call · positions: what positional arguments are called, fields of an input or
-    options · `lists`: fields that are lists in one input · `chats`: whether a list of messages is one input · `default`: the model's id
-    where none is named · `metrics`: of the labels, those of its field · `once`: what the options of a call come to, checked with this
-    model · `alone`: how Hugging Face wraps the answer to a lone input (answer, input, names of the call's options).
+    `options`: a frozen dataclass, the keywords of a call · `wants`: of the model · `default`: its id where none is named · `positions`:
+    what positional arguments are called, fields of an input or options · `lists`: fields that are lists in one input · `rows`: the fields
+    of an input in a file, in one way or another · `chats`: whether a list of messages is one input · `metrics`: of the labels, those of
+    its field · `once`: what the options of a call come to, checked with this model · `alone`: how Hugging Face wraps the answer to a lone
+    input (answer, input, names of the call's options).
     """
 
     name: str
@@ -103,6 +104,7 @@ class Task:
     aliases: tuple[str, ...] = ()
     positions: tuple[str, ...] = ("text",)
     lists: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = (("text",),)
     chats: bool = False
     metrics: Callable[[Sequence[str]], Sequence[Metric]] = lambda labels: ()
     once: Callable[[Tools, Any], Any] = lambda tools, options: options

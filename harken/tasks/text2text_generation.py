@@ -62,5 +62,6 @@ TASK = Task(
     postprocess=answering("generated"),
     metrics=metrics,
     once=once,
+    rows=(("text",), ("source",)),
     alone=alone,
 )

@@ -97,6 +97,7 @@ TASK = Task(
     prepare=prepare,
     postprocess=postprocess,
     positions=("text", "text_pair"),
+    rows=(("text", "text_pair"), ("text",)),
     metrics=metrics,
     once=once,
     alone=alone,

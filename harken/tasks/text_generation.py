@@ -53,6 +53,7 @@ TASK = Task(
     default="openai-community/gpt2",
     prepare=prepare,
     postprocess=postprocess,
+    rows=(("text",), ("messages",), ("prompt",)),
     chats=True,
     metrics=metrics,
     once=checked,

@@ -92,5 +92,6 @@ TASK = Task(
     postprocess=answering("translation"),
     metrics=metrics,
     once=once,
+    rows=(("text",), ("source",)),
     alone=alone,
 )

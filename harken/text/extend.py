@@ -62,7 +62,8 @@ def added(old: Tokenizer, new: Tokenizer) -> dict[int, list[int]]:
             "or one that harken tokenizer extend made"
         )
     more = sorted(i for token, i in theirs.items() if token not in mine)
-    return {i: [] if i in new.special_ids else old.encode(new.inner.id_to_token(i) or "", special=False) for i in more}
+    texts = {i: "" if i in new.special_ids else new.inner.id_to_token(i) or "" for i in more}
+    return {i: [piece for piece in old.encode(text, special=False) if piece != old.unk_id] for i, text in texts.items()}
 
 
 def _parts(tokenizer: Tokenizer) -> list[object]:

@@ -7,6 +7,7 @@ import random
 import string
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,8 @@ from harken.decode.settle import settle
 from harken.decode.speculate import Known, Speculative
 from harken.families.mistral import MistralConfig
 from harken.families.table import build, config_class
+from harken.nn.counts import count
+from harken.nn.smoothing import smooth
 from harken.text.train import train_characters
 
 
@@ -99,6 +102,36 @@ def test_a_text_that_repeats_itself_is_read_in_few_steps() -> None:
     model.register_forward_pre_hook(lambda _, given: steps.append(given[0].shape[1]))
     search_of(model, tokenizer, "ab", DecodeOptions(max_new_tokens=80, speculate="lookup"))
     assert len(steps) < 40 and max(steps) > 5
+
+
+def test_counts_guess_what_followed_most_often() -> None:
+    tokenizer = train_characters(["abc "])
+    text = np.array(tokenizer.encode("abcabcabcabbabc", special=False), np.int32)
+    smoothed = smooth(count(text, np.array([0]), 3), 3, "kneser_ney", 0.0, np.full(tokenizer.vocab_size, 1 / tokenizer.vocab_size))
+    a, b, c = tokenizer.encode("abc", special=False)
+    assert smoothed.follow(np.array([a, b], np.int64), 5, 0.3).tolist() == [c, a, b, c, a]
+    assert smoothed.follow(np.array([a, b], np.int64), 5, 0.9).tolist() == []
+    assert smoothed.follow(np.array([c, c, a, b], np.int64), 2, 0.0).tolist() == [c, a]
+    assert smoothed.follow(np.zeros(0, np.int64), 5, 0.0).tolist() == []
+
+
+def test_an_ngram_model_guesses_and_nothing_changes() -> None:
+    tokenizer = train_characters([string.ascii_lowercase + " "])
+    model, _ = made("gpt2")
+    config = config_class("ngram").sized(0, 0, 0, 96, tokenizer.vocab_size, 0.0)
+    config.order = 3
+    ngram = build(config)
+    said = generate(model, tokenizer, ["a", "be"], DecodeOptions(max_new_tokens=60))
+    text = np.array([token for one in said for token in one.ids], np.int32)
+    ngram.counts.fill(text, np.array([0]), 3)
+    for drawn in ({}, {"temperature": 0.7}):
+        want = generate(model, tokenizer, ["a", "cd"], DecodeOptions(max_new_tokens=60, **drawn))
+        asked = DecodeOptions(max_new_tokens=60, assistant_model=(ngram, tokenizer), **drawn)
+        assert generate(model, tokenizer, ["a", "cd"], asked) == want
+    steps: list[int] = []
+    model.register_forward_pre_hook(lambda _, given: steps.append(given[0].shape[1]))
+    search_of(model, tokenizer, "a", DecodeOptions(max_new_tokens=60, assistant_model=(ngram, tokenizer)))  # a text that it has counted
+    assert len(steps) < 0.7 * len(said[0].ids)
 
 
 def test_where_a_text_went_on_before() -> None:

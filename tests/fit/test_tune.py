@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -220,7 +221,8 @@ def test_a_model_is_tuned_with_further_tokens(tmp_path, capsys):
     assert "grows from 280 to 283 rows for 3 further tokens: 2 begin as the mean of the pieces they were made of" in capsys.readouterr().err
     model, words = harken.load(run)
     assert words.vocab_size == model.config.vocab_size == 283
-    assert hf.AutoModelForCausalLM.from_pretrained(run).get_input_embeddings().weight.shape[0] == 283
+    theirs: Any = hf.AutoModelForCausalLM.from_pretrained(run)
+    assert theirs.get_input_embeddings().weight.shape[0] == 283
     assert hf.AutoTokenizer.from_pretrained(run)("tachycardia")["input_ids"][-1] == 280
 
 
@@ -234,6 +236,40 @@ def test_a_student_learns_from_its_teacher(base, second, tmp_path, capsys):
     assert student.loss < losses(student.run)[0]
     fresh = harken.train(second, teacher=str(base), model="gpt2", out=str(tmp_path / "fresh"), steps=10, **SMALL)
     assert harken.load(fresh.run)[1].vocab_size == harken.load(base)[1].vocab_size
+
+
+def test_a_student_learns_to_fill_gaps_from_its_teacher(second, tmp_path, monkeypatch):
+    teacher = harken.train(second, model="bert", out=str(tmp_path / "bert"), steps=30, examples="lines", tokenizer="char", **SMALL)
+    asked = {"teacher": teacher.run, "student_layers": 1, "steps": 8, "examples": "lines", "batch_size": 16}
+    student = harken.train(second, out=str(tmp_path / "whole"), **asked)
+    assert student.loss < losses(student.run)[0]
+    hf.AutoModelForMaskedLM.from_pretrained(student.run)
+    learn, done = fitting.learn, [0]
+
+    def interrupted(*args):
+        done[0] += 1
+        if done[0] == 4:
+            signal.raise_signal(signal.SIGINT)
+        return learn(*args)
+
+    monkeypatch.setattr(fitting, "learn", interrupted)
+    with pytest.raises(Interrupted):
+        harken.train(second, out=str(tmp_path / "parts"), **asked)
+    harken.train(out=str(tmp_path / "parts"), resume=True)
+    same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_model_of_the_hub_is_one_too(base, second, tmp_path, monkeypatch):
+    """As it lies in the cache of Hugging Face, which here is all there is."""
+    commit, repo = "0123456789abcdef0123456789abcdef01234567", tmp_path / "hub" / "models--someone--names"
+    shutil.copytree(base, repo / "snapshots" / commit)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(commit)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    harken.train(second, model="someone/names", out=str(tmp_path / "run"), steps=2)
+    record = json.loads((tmp_path / "run" / "harken.json").read_text())
+    assert record["began_from"]["model"] == "someone/names"
+    assert record["began_from"]["revision"] == commit
 
 
 @pytest.mark.parametrize(
@@ -285,6 +321,9 @@ def test_what_is_no_model_to_begin_from_is_one_sentence(base, second, tmp_path):
         (pairs, {"model": stranger}, "text"),
         (second, {"model": str(base), "student_layers": 1, "teacher": str(base)}, "leave --model out"),
         (second, {"student_layers": 3, "teacher": str(base)}, "not fewer than the 3"),
+        (second, {"model": "bert", "teacher": str(base)}, "was built for language-modeling, the student for masked"),
+        (second, {"model": "ngram", "freeze": "embed"}, "is for models that learn by gradients"),
+        (second, {"tokenizer": "byte"}, "--tokenizer byte is not a kind of tokenizer"),
     ):
         with pytest.raises(InputError, match=match) as found:
             harken.train(data, out=str(tmp_path / "run"), steps=2, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import torch
 import harken
 from harken.families.tasks import TASKS as HEADS
 from harken.tasks import progress
+from harken.tasks.forward import alike
 from harken.tasks.opening import usual
 from harken.tasks.table import ALIASES, TASKS, task_named
 
@@ -101,21 +103,24 @@ def test_generators_are_read_as_they_are_asked_for(folder: str) -> None:
     assert [next(answers) for _ in range(4)][-1] == ours(["text 4"])[0] and read == 8
 
 
-def test_files(folder: str, tmp_path: Path, refusal: Any) -> None:
+def test_files(folder: str, checkpoint: Any, tmp_path: Path, refusal: Any) -> None:
     ours, texts = harken.pipeline("sentiment-analysis", folder), ["One, two.", "naïve 🙂", ""]
     wanted = ours(texts)
     (tmp_path / "a.txt").write_text("One, two.\nnaïve 🙂\n\n", "utf-8")
-    (tmp_path / "a.jsonl").write_text("\n".join([json.dumps({"text": texts[0]}), json.dumps(texts[1]), '""']), "utf-8")
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts), "utf-8")
     (tmp_path / "a.csv").write_text('text\n"One, two."\nnaïve 🙂\n""\n', "utf-8")
     for name in ("a.txt", "a.jsonl", "a.csv"):
         assert ours(tmp_path / name) == wanted, name
     (tmp_path / "pairs.tsv").write_text("text\ttext_pair\na\tb\n", "utf-8")
     assert ours(tmp_path / "pairs.tsv") == [ours({"text": "a", "text_pair": "b"})]
-    assert refusal(lambda: ours(tmp_path / "b.txt")).endswith("b.txt does not exist")
-    (tmp_path / "wrong.jsonl").write_text('"a"\n{"text\n')
-    assert "wrong.jsonl line 2 is no JSON" in refusal(lambda: ours(tmp_path / "wrong.jsonl"))
+    assert refusal(lambda: ours(tmp_path / "b.txt")).endswith("b.txt does not exist (did you mean 'a.txt'?)")
+    write = harken.pipeline("text-generation", checkpoint("gpt2", "lm"), max_new_tokens=2)
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Once", "id": 3}\n')
+    assert write(tmp_path / "prompts.jsonl") == write(["Once"])
+    (tmp_path / "wrong.jsonl").write_text('{"text": "a"}\n{"text\n')
+    assert "wrong.jsonl line 2" in refusal(lambda: ours(tmp_path / "wrong.jsonl"))
     (tmp_path / "wrong.csv").write_text("text,text_pair\na\n")
-    assert "wrong.csv line 2 has not one field for each of the columns" in refusal(lambda: ours(tmp_path / "wrong.csv"))
+    assert "wrong.csv line 2" in refusal(lambda: ours(tmp_path / "wrong.csv"))
 
 
 def test_nothing_of_the_callers_changes(checkpoint: Any) -> None:
@@ -160,3 +165,23 @@ def test_a_bar_on_a_terminal(terminal: bool, seconds: int, shown: bool, monkeypa
         bar.more(2)
         assert (bar.bar is not None) == shown and bar.done == 2
         assert not shown or bar.bar.tasks[0].completed == 2
+
+
+def test_the_page_names_every_task_and_its_usual_model() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows] == list(TASKS)
+    for row in rows:
+        task = task_named(row[0])
+        assert row[3].split("`")[0] == task.default and set(task.aliases) <= set(row[1].split(", "))
+
+
+def test_rows_of_like_length_are_read_together() -> None:
+    rng = random.Random(0)
+    lengths = [rng.randint(1, 500) for _ in range(300)]
+    groups = list(alike(lengths, 64, 256))
+    assert sorted(i for group in groups for i in group) == list(range(300))
+    padded = sum(len(group) * max(lengths[i] for i in group) for group in groups)
+    assert padded < 1.05 * sum(lengths) and max(map(len, groups)) <= 64
+    assert [len(group) for group in alike([3] * 10, 4, 256)] == [4, 4, 2]
+    assert all(len(group) * max(lengths[i] for i in group) <= 8192 for group in alike(lengths, 64, 8192))
