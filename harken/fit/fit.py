@@ -155,7 +155,7 @@ def learn(whole: Whole, train: Source, rows: np.ndarray, plan: Plan, pad: int, l
         loss.total.backward()
         tokens, nats = tokens + loss.tokens, nats + loss.total.item()
     if not tokens:
-        raise InputError(f"step {step + 1:,} has nothing to learn from: {nothing_in(train, rows)}; leave such texts out")
+        raise InputError(f"step {step + 1:,} has {nothing_in(train, rows)}; leave such texts out")
     for p in model.parameters():
         if p.grad is not None:
             p.grad /= tokens
@@ -169,8 +169,8 @@ def learn(whole: Whole, train: Source, rows: np.ndarray, plan: Plan, pad: int, l
 def nothing_in(source: Source, rows: np.ndarray) -> str:
     """Which texts teach nothing, and why."""
     if isinstance(source, Laid):
-        return f"the tokenizer has no token for what {of_examples(rows)} ask for, or no window holds it"
-    return f"{named(source, rows)} hold unknown tokens only"
+        return f"nothing to learn from: the tokenizer has no token for what {of_examples(rows)} ask for, or no window holds it"
+    return f"no token to predict: {named(source, rows)} hold unknown tokens only"
 
 
 def evaluate(
