@@ -66,8 +66,8 @@ def main() -> None:
     tests = [line.partition(" =")[0] + " =" for line in edits(20, 1)]
     compare("editing, from the prompt", run, tests, {"speculate": "lookup"}, max_new_tokens=60)
     if asked.text is not None:
-        settings = {"tokenizer": "bpe", "vocab_size": 4096}
-        size = {"width": 512, "layers": 6, "heads": 8, "context": 192}
+        settings = {"tokenizer": "bpe", "vocab_size": 2048}
+        size = {"width": 320, "layers": 6, "heads": 5, "context": 192, "batch_size": 6}
         big = trained("text", asked.text, model="llama", minutes=asked.minutes, **size, **settings)
         small = trained("ngram", asked.text, model="ngram", order=6, **settings)
         text = asked.text.read_text("utf-8")
