@@ -19,7 +19,7 @@ from harken.data.ledger import Ledger
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
 from harken.families.table import build
-from harken.fit.fit import learn
+from harken.fit.fit import Whole, learn
 from harken.fit.options import TrainOptions
 from harken.fit.plan import choose_plan
 from harken.objectives.causal import batch_loss, spans
@@ -100,6 +100,13 @@ class Kept:
         self.model.zero_grad()
 
 
+def beginning(model, kept, source, plan):
+    """All that a step changes, with `kept` where the optimizer would be."""
+    whole = Whole.of(model, source, plan, None)
+    whole.optimizer = kept
+    return whole
+
+
 @pytest.mark.parametrize("family", [LlamaConfig, GPT2Config])
 def test_any_split_into_micro_batches_gives_the_same_gradient(family):
     model = tiny(family)
@@ -111,7 +118,7 @@ def test_any_split_into_micro_batches_gives_the_same_gradient(family):
     for parts in (1, 2, 8, 16):
         plan = choose_plan(TrainOptions(data="-", accumulate=parts, batch_size=16, clip=1e9), targets=found.targets, rows=16)
         kept = Kept(model)
-        learn(model, kept, found, rows, plan, TOKENIZER.pad_id, 1.0, 0)
+        learn(beginning(model, kept, found, plan), found, rows, plan, TOKENIZER.pad_id, 1.0, 0)
         gradients[parts] = kept.gradients
     for parts in (2, 8, 16):
         for whole, split in zip(gradients[1], gradients[parts], strict=True):
