@@ -67,7 +67,7 @@ def main() -> None:
     compare("editing, from the prompt", run, tests, {"speculate": "lookup"}, max_new_tokens=60)
     if asked.text is not None:
         settings = {"tokenizer": "bpe", "vocab_size": 4096}
-        size = {"width": 512, "layers": 8, "heads": 8, "context": 256}
+        size = {"width": 512, "layers": 6, "heads": 8, "context": 192}
         big = trained("text", asked.text, model="llama", minutes=asked.minutes, **size, **settings)
         small = trained("ngram", asked.text, model="ngram", order=6, **settings)
         text = asked.text.read_text("utf-8")

@@ -253,11 +253,9 @@ class Kept:
         self.model.zero_grad()
 
 
-def beginning(model, kept, source, plan):
-    """All that a step changes, with `kept` where the optimizer would be."""
-    whole = Whole.of(model, source, plan, None)
-    whole.optimizer = kept
-    return whole
+def whole_of(model, source, plan, kept):
+    """All that a step changes, with `kept` as its optimizer."""
+    return dataclasses.replace(Whole.of(model, source, plan, None), optimizer=kept)
 
 
 @pytest.mark.parametrize("pack", [False, True])
@@ -269,7 +267,7 @@ def test_any_split_into_micro_batches_gives_the_same_gradient(task, pack):
     for parts in (1, 8):
         plan = choose_plan(TrainOptions(data="-", accumulate=parts, batch_size=16, clip=1e9), targets=source.targets, rows=16)
         kept = Kept(model)
-        learn(beginning(model, kept, source, plan), source, rows, dataclasses.replace(plan, pack=pack), 0, 1.0, 0)
+        learn(whole_of(model, source, plan, kept), source, rows, dataclasses.replace(plan, pack=pack), 0, 1.0, 0)
         gradients[parts] = kept.gradients
     whole = torch.cat([g.flatten() for g in gradients[1]])
     split = torch.cat([g.flatten() for g in gradients[8]])
@@ -281,9 +279,9 @@ def test_a_batch_of_unknown_words_alone_is_an_error_that_names_them():
     model = tiny().train()
     plan = choose_plan(TrainOptions(data="-", batch_size=2), targets=source.targets, rows=3)
     assert nats(model, source, source.rows()[1:], 0) == (0.0, 0)
-    with pytest.raises(InputError, match="step 5 has no token to predict: texts 2 and 3 hold unknown tokens only"):
-        learn(beginning(model, Kept(model), source, plan), source, source.rows()[1:], plan, 0, 1.0, 4)
-    learn(beginning(model, Kept(model), source, plan), source, source.rows()[[0, 2]], dataclasses.replace(plan, accumulate=2), 0, 1.0, 0)
+    with pytest.raises(InputError, match="step 5 has nothing to learn from: texts 2 and 3 hold unknown tokens only"):
+        learn(whole_of(model, source, plan, Kept(model)), source, source.rows()[1:], plan, 0, 1.0, 4)
+    learn(whole_of(model, source, plan, Kept(model)), source, source.rows()[[0, 2]], dataclasses.replace(plan, accumulate=2), 0, 1.0, 0)
     assert named(source, np.repeat(source.rows(), 3, 0)[:4]) == "texts 1 and 2"
     assert objective_of(source).__name__.endswith("masked")
 
