@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import tokenizers
 
 from ..base.errors import InputError
@@ -33,7 +34,7 @@ class Frame:
         """Those before the first text."""
         return len(self.parts[0][0])
 
-    def around(self, *texts: Sequence[int]) -> tuple[list[int], list[int]]:
+    def around(self, *texts: Sequence[int] | np.ndarray) -> tuple[list[int], list[int]]:
         """Texts as ids -> (ids, the kind of each) with what stands around them."""
         ids, types = list(self.parts[0][0]), list(self.parts[0][1])
         for text, kind, (more, kinds) in zip(texts, self.kinds, self.parts[1:], strict=True):

@@ -110,7 +110,7 @@ class Laid:
 
     def sequences(self, rows: np.ndarray) -> np.ndarray:
         """rows (B, 3) -> (S,) the numbers of their sequences, in order."""
-        return np.concatenate([np.arange(self.firsts[i], self.firsts[i + 1]) for i in rows[:, 2].tolist()])
+        return _runs(self.firsts, rows[:, 2])
 
     def take(self, which: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sequences (S,) -> ids (S, L) filled with `pad`, their kinds (S, L), lengths (S,); all int64."""
@@ -124,7 +124,13 @@ class Laid:
 
     def tokens(self, which: np.ndarray) -> np.ndarray:
         """Sequences (S,) -> the places of all their tokens in `ids`, end to end."""
-        return np.concatenate([np.arange(self.edges[i], self.edges[i + 1]) for i in which.tolist()])
+        return _runs(self.edges, which)
+
+
+def _runs(edges: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """edges[i] up to edges[i + 1] for every i of `which`, end to end."""
+    begins, sizes = edges[which], edges[which + 1] - edges[which]
+    return np.arange(sizes.sum()) + np.repeat(begins - np.cumsum(sizes) + sizes, sizes)
 
 
 class Layer:
@@ -135,7 +141,7 @@ class Layer:
         self.types: list[np.ndarray] = []
         self.firsts: list[int] = [0]
 
-    def add(self, frame: Frame, *texts: Sequence[int]) -> int:
+    def add(self, frame: Frame, *texts: Sequence[int] | np.ndarray) -> int:
         """A sequence of the example under way; returns its length."""
         ids, types = frame.around(*texts)
         self.ids.append(np.array(ids, np.int32))

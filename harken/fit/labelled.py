@@ -95,7 +95,7 @@ def corpora(options: TrainOptions) -> tuple[Examples[Any], Examples[Any] | None]
     examples, valid = sides(task, options)
     for note in examples.notes:
         say(note)
-    if task == "classification" and len(examples.labels) < 2 and examples.problem == SINGLE:
+    if task == "classification" and len(examples.labels) == 1 and examples.problem == SINGLE:
         raise InputError(f"{examples.name} has the single label {examples.labels[0]!r}: to learn to tell labels apart give two or more")
     if options.valid is not None:
         compare(examples, valid)

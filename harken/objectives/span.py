@@ -77,7 +77,8 @@ def lay(
         long += len(parts) > 1
         split += bool(example.answers) and not whole
     impossible = any(not example.answers for example in examples)
-    goal = Answers(*(np.array(each, np.int64) for each in (ends, inside, shift, none)), examples.rows, tokenizer.offsets, impossible)
+    where = [np.array(each, np.int64) for each in (ends, inside, shift, none)]
+    goal = Answers(where[0], where[1], where[2], where[3], examples.rows, tokenizer.offsets, impossible)
     laid = layer.laid(context, goal)
     counted(laid, ledger, stage, unknown)
     answered = sum(bool(example.answers) for example in examples)

@@ -49,14 +49,14 @@ def lay(
     examples: Examples[Tagged],
     tokenizer: Tokenizer,
     labels: Sequence[str],
-    scheme: str,
+    problem: str,
     context: int,
     ledger: Ledger,
     *,
     overflow: str | None = None,
     stage: str = "tokens",
 ) -> Laid:
-    """Sentences as they are read. InputError when all words of all of them are lost on the tokenizer."""
+    """Sentences as they are read; `problem`: their scheme. InputError when all words of all of them are lost on the tokenizer."""
     frame, layer, places = frame_of(tokenizer, pair=False), Layer(), {label: i for i, label in enumerate(labels)}
     asked: list[np.ndarray] = []
     tags, words, unknown, long, lost = [], [0], 0, 0, 0
@@ -77,7 +77,7 @@ def lay(
         words.append(len(tags))
     if long and overflow in ("truncate", "drop"):
         raise InputError(f"--overflow {overflow} is not for tagged sentences: {long:,} are longer than the context and are read in windows")
-    goal = Tags(np.concatenate(asked), np.array(tags, np.int64), np.array(words), tuple(labels), scheme)
+    goal = Tags(np.concatenate(asked), np.array(tags, np.int64), np.array(words), tuple(labels), problem)
     laid = layer.laid(context, goal)
     counted(laid, ledger, stage, unknown)
     for what, n in (("sentences read in windows", long), ("words", len(tags)), ("words told", len(tags) - lost), ("words lost", lost)):

@@ -89,6 +89,14 @@ def test_a_small_classifier_learns(data: Path, tmp_path: Path, model: str) -> No
     assert [line["valid_accuracy"] for line in lines if "valid_accuracy" in line][-1] > 0.95
 
 
+def test_what_was_learned_is_what_the_pipeline_says(data: Path, tmp_path: Path) -> None:
+    run = trained(data, "reviews.tsv", tmp_path / "a", task="classification", model="bert", steps=60).run
+    assert harken.pipeline("text-classification", run)("the film was very great")[0]["label"] == "pos"
+    run = trained(data, "questions.jsonl", tmp_path / "b", task="span", model="bert", steps=100).run
+    said = harken.pipeline("question-answering", run)(question="where was it ?", context="the ada was rome a noon")
+    assert said["answer"] == "rome"
+
+
 def test_a_small_tagger_learns(data: Path, tmp_path: Path) -> None:
     found = trained(data, "names.conll", tmp_path / "run", task="ner", model="bert", steps=60)
     assert found.metrics["f1"] > 0.95

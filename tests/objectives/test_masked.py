@@ -279,7 +279,7 @@ def test_a_batch_of_unknown_words_alone_is_an_error_that_names_them():
     model = tiny().train()
     plan = choose_plan(TrainOptions(data="-", batch_size=2), targets=source.targets, rows=3)
     assert nats(model, source, source.rows()[1:], 0) == (0.0, 0)
-    with pytest.raises(InputError, match="step 5 has nothing to learn from: texts 2 and 3 hold unknown tokens only"):
+    with pytest.raises(InputError, match="step 5 has no token to predict: texts 2 and 3 hold unknown tokens only"):
         learn(whole_of(model, source, plan, Kept(model)), source, source.rows()[1:], plan, 0, 1.0, 4)
     learn(whole_of(model, source, plan, Kept(model)), source, source.rows()[[0, 2]], dataclasses.replace(plan, accumulate=2), 0, 1.0, 0)
     assert named(source, np.repeat(source.rows(), 3, 0)[:4]) == "texts 1 and 2"
