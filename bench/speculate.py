@@ -73,6 +73,7 @@ def main() -> None:
         text = asked.text.read_text("utf-8")
         prompts = [text[at : at + 200].partition(" ")[2].rpartition(" ")[0] for at in range(0, len(text), len(text) // 20)]
         draft = {"assistant_model": harken.load(small)}
+        compare("the domain's text, from itself", big, prompts, {"speculate": "lookup"}, max_new_tokens=100)
         compare("the domain's text, n-grams, greedy", big, prompts, draft, max_new_tokens=100)
         compare("the same, drawn at 0.7", big, prompts, draft, max_new_tokens=100, temperature=0.7)
 

@@ -37,7 +37,7 @@ FIRST = 4
 TRIES = 3
 """Steps by which `Auto` judges a way to guess, and each of them again after some `AGAIN` steps."""
 AGAIN = 60
-SURE = 0.3
+SURE = 0.2
 """How often a token must have been the next one, among all times, to be guessed from counts."""
 
 
@@ -206,15 +206,17 @@ class Draft:
 
 
 class Counted:
-    """What most often followed in the text that an n-gram model has counted: a look into a table for each token."""
+    """What followed before in this text; where that is not known, what most often did in the text that an n-gram model has counted: a look
+    into a table for each token."""
 
     def __init__(self, model: NGram, plan: Plan):
-        self.model, self.plan = model, plan
+        self.model, self.plan, self.here = model, plan, Lookup()
 
     def guess(self, rows: Sequence[Row], most: Sequence[int]) -> list[list[int]]:
         """As far as the counts are sure enough."""
         smoothed = self.model.smoothed()
-        return [self._of(smoothed, row, count) for row, count in zip(rows, most, strict=True)]
+        found = self.here.guess(rows, most)
+        return [here or self._of(smoothed, row, count) for here, row, count in zip(found, rows, most, strict=True)]
 
     def _of(self, smoothed: Smoothed, row: Row, most: int) -> list[int]:
         history = [*row.begun[-self.model.order :], *row.ids][-self.model.order :]
