@@ -18,7 +18,7 @@ from ..checkpoint.load import DTYPES, config_of, model_of, tokenizer_of
 from ..checkpoint.origin import remember
 from ..checkpoint.tensors import Tensors
 from ..families.config import Config
-from ..families.tasks import tasks_of
+from ..families.tasks import JUDGE, tasks_of
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from .table import ALIASES, DIRECTION, MODELS, TASKS, task_named
@@ -55,7 +55,13 @@ def ready(
 
 def loaded(task: Task, asked: str, folder: Path, given: Tokenizer | None, device: torch.device, dtype: str) -> tuple[Model, Tokenizer]:
     """A folder's model with the head of the task. InputError when it has no such head."""
-    head = head_of(task, asked, config_of(folder), str(folder))
+    made_for = config_of(folder)
+    head = head_of(task, asked, made_for, str(folder))
+    if head != made_for.task and {head, made_for.task} <= JUDGE.keys():  # their weights have the same names, and say other things
+        raise InputError(
+            f"{folder} was trained for {made_for.task}, so its answers would mean nothing to {asked}: "
+            f"take a model that was trained for that, such as {usual(task, asked)}"
+        )
     config = config_of(folder, head)
     words = tokenizer_of(folder, config) if given is None else given
     if not task.heads:  # only its body is read, so what becomes of the head is of no interest

@@ -81,7 +81,7 @@ LINE = "two dogs play in the snow near a house. " * 5 + "\n"
 @needs_proc
 @pytest.mark.parametrize("unit", [PROSE, LINE], ids=["running", "lines"])
 def test_memory_does_not_grow_with_the_file(tmp_path, unit):
-    """20 and 60 MB: what grows is less than a tenth of what is added."""
+    """20 and 60 MB: what grows is less than a quarter of what is added."""
     small = repeated(tmp_path / "small.txt", unit, 6_000_000)
     grown = {}
     for megabytes in (20, 60):

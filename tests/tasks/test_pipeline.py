@@ -185,3 +185,8 @@ def test_rows_of_like_length_are_read_together() -> None:
     assert padded < 1.05 * sum(lengths) and max(map(len, groups)) <= 64
     assert [len(group) for group in alike([3] * 10, 4, 256)] == [4, 4, 2]
     assert all(len(group) * max(lengths[i] for i in group) <= 8192 for group in alike(lengths, 64, 8192))
+
+
+def test_a_head_that_was_trained_for_something_else(checkpoint: Any, refusal: Any) -> None:
+    folder = checkpoint("bert", "classification", "sentiment")
+    assert "was trained for classification, so its answers would mean nothing to ner" in refusal(lambda: harken.pipeline("ner", folder))
