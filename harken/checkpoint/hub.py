@@ -35,9 +35,13 @@ def located(source: str | os.PathLike[str], *, revision: str | None = None, toke
     return _snapshot(source, revision, token, weights)
 
 
+POOLING = "1_Pooling/config.json"
+"""How a model of sentence-transformers makes one vector of a text: the one file in a folder that counts."""
+
+
 def wanted(names: Iterable[str], *, weights: bool = True) -> list[str]:
     """Of a repository's files those a model is made of: configs, tokenizer, licence, and its weights once, safetensors if there are any."""
-    names = [name for name in names if "/" not in name]
+    names = [name for name in names if "/" not in name or name == POOLING]
     small = [n for n in names if n.endswith(SMALL) or n.upper().startswith(LICENCES)]
     for file, shard in ((WEIGHTS, r"model-\d+-of-\d+\.safetensors"), (PICKLED, r"pytorch_model-\d+-of-\d+\.bin")):
         if file in names:

@@ -134,6 +134,8 @@ def test_weights_are_wanted_once() -> None:
     assert set(wanted([*small, *other, "pytorch_model.bin", *pickled])) == {*small, "pytorch_model.bin"}
     assert set(wanted(["pytorch_model.bin.index.json", *pickled])) == {"pytorch_model.bin.index.json", *pickled}
     assert set(wanted([*small, WEIGHTS, "pytorch_model.bin"], weights=False)) == set(small)
+    pooled = ["1_Pooling/config.json", "2_Dense/config.json", "onnx/model.onnx"]
+    assert set(wanted([*small, *pooled, WEIGHTS])) == {*small, pooled[0], WEIGHTS}
 
 
 # ---- with a network: a small server, and a process of its own, because huggingface_hub reads its environment once
