@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from harken.base.errors import HarkenError
 
 hf.logging.set_verbosity_error()
+hf.logging.disable_progress_bar()  # what is said is looked at
 
 CORPUS = [
     "Bill Gates founded Microsoft in 1975.",

@@ -86,7 +86,7 @@ def test_long_contexts_are_read_in_windows(stride: int | None, checkpoint: Any) 
     whole = words(context, add_special_tokens=False, return_offsets_mapping=True)
     ids, room = whole["input_ids"], 64 - 3 - len(asked)
     share = room // 2 if stride is None else stride
-    best: tuple[float, int, int] = (0.0, 0, 0)
+    best: list[tuple[float, int, int]] = []
     for start in [*range(0, len(ids) - room, room - share), len(ids) - room]:
         row = [2, *asked, 3, *ids[start : start + room], 3]
         types = [0] * (len(asked) + 2) + [1] * (room + 1)
@@ -97,10 +97,11 @@ def test_long_contexts_are_read_in_windows(stride: int | None, checkpoint: Any) 
         one, two = (logits[0, keep].double().softmax(-1)[1:].numpy() for logits in (out.start_logits, out.end_logits))
         outer = np.tril(np.triu(np.outer(one, two)), 14)
         first, last = np.unravel_index(int(outer.argmax()), outer.shape)
-        best = max(best, (float(outer[first, last]), start + int(first), start + int(last)))
-    assert abs(found["score"] - best[0]) < 1e-6
-    offsets = whole["offset_mapping"]
-    assert found["start"] <= offsets[best[1]][0] and found["end"] >= offsets[best[2]][1]
+        best.append((float(outer[first, last]), start + int(first), start + int(last)))
+    most, offsets = max(best)[0], whole["offset_mapping"]
+    assert abs(found["score"] - most) < 1e-6
+    likely = [(offsets[first][0], offsets[last][1]) for score, first, last in best if score > most - 1e-6]  # the text repeats itself
+    assert any(found["start"] <= begin and found["end"] >= end for begin, end in likely)
     assert found["answer"] == context[found["start"] : found["end"]]
 
 
