@@ -1,4 +1,4 @@
-"""Double heads: the loss and its gradients are those of transformers, and of the formula; packed as padded, with a cache as without."""
+"""Double heads: the loss and its gradients are those of transformers and of the formula, read at once as one by one."""
 
 import dataclasses
 
@@ -17,7 +17,6 @@ from harken.data.ledger import Ledger
 from harken.data.replies import Way
 from harken.data.segments import SPEAKERS, segments, speakers_of
 from harken.families import names
-from harken.families.gpt2 import GPT2Config
 from harken.families.table import build, config_class, family
 from harken.measure.judge import judge, names_of
 from harken.objectives import double
@@ -38,12 +37,8 @@ def talks(count=9, *, seed=0, named=0):
     for _ in range(count):
         row = {"persona": [say(1, 5) for _ in range(3)], "dialogue": [[say(1, 8), say(1, 8)] for _ in range(3)]}
         if named:
-            row = {
-                "persona": row["persona"],
-                "history": [say(1, 6)],
-                "response": say(2, 7),
-                "candidates": [say(8, 9) for _ in range(named)],
-            }
+            wrong = [say(8, 9) for _ in range(named)]
+            row = {"persona": row["persona"], "history": [say(1, 6)], "response": say(2, 7), "candidates": wrong}
         rows.append(row)
     return read_dialogues(rows)
 
@@ -59,21 +54,27 @@ def model_of(name, task="double-heads", seed=0):
     return build(config, seed=seed)
 
 
-def test_loss_and_gradients_are_those_of_transformers():
+def choices_of(source, rows):
+    return [choice for _, _, number, key in rows.tolist() for choice in source.goal.choices(source, number, key)]
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_loss_and_gradients_are_those_of_transformers(at_once):
+    """Which is given each candidate of each reply as a sequence of its own."""
     ours = model_of("gpt2")
-    source = laid(way=Way(candidates=3, lm_coef=1.7, mc_coef=0.6))
+    source = laid(way=Way(at_once=at_once, candidates=3, lm_coef=1.7, mc_coef=0.6))
     theirs = GPT2DoubleHeadsModel(TheirConfig(
         vocab_size=WORDS.vocab_size, n_positions=64, n_embd=24, n_layer=2, n_head=2, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
         summary_first_dropout=0, num_labels=1,
     ))  # fmt: skip
     theirs.load_state_dict(dict(names.write(ours, family("gpt2").names(ours.config))), strict=False)
     theirs.tie_weights()
-    rows = next(iter([Batches(source, 5, 0).next()]))
-    choices = [source.goal.choice(source, number, key) for _, _, number, key in rows.tolist()]
-    assert all(len(choice.replies) == 3 for choice in choices)
-    longest = max(len(choice.prompt) + len(reply) for choice in choices for reply in choice.replies)
-    ids, types, labels = (torch.full((5, 3, longest), fill) for fill in (0, 0, -100))
-    places = torch.zeros(5, 3, dtype=torch.int64)
+    rows = Batches(source, 5, 0).next()
+    choices = choices_of(source, rows)
+    count, longest = len(choices), max(len(choice.prompt) + len(reply) for choice in choices for reply in choice.replies)
+    assert all(len(choice.replies) == 3 for choice in choices) and (count > 5 or at_once == 1)
+    ids, types, labels = (torch.full((count, 3, longest), fill) for fill in (0, 0, -100))
+    places = torch.zeros(count, 3, dtype=torch.int64)
     for b, choice in enumerate(choices):
         for c, reply in enumerate(choice.replies):
             size = len(choice.prompt) + len(reply)
@@ -81,41 +82,58 @@ def test_loss_and_gradients_are_those_of_transformers():
             types[b, c, :size] = torch.tensor([*choice.types, *[source.goal.speakers.first] * len(reply)])
             places[b, c] = size - 1
         labels[b, 0, len(choice.prompt) : len(choice.prompt) + len(choice.replies[0])] = torch.from_numpy(choice.replies[0])
-    said = theirs(ids, token_type_ids=types, mc_token_ids=places, labels=labels, mc_labels=torch.zeros(5, dtype=torch.int64))
+    said = theirs(ids, token_type_ids=types, mc_token_ids=places, labels=labels, mc_labels=torch.zeros(count, dtype=torch.int64))
     tokens = int((labels != -100).sum())
-    wanted = 1.7 * said.loss * tokens / source.goal.length + 0.6 * said.mc_loss * 5
+    wanted = 1.7 * said.loss * tokens / source.goal.length + 0.6 * said.mc_loss * count
     wanted.backward()
-    for pack in (False, True):
-        ours.zero_grad()
-        ours.train()
-        found = double.batch_loss(ours, source, rows, 0, pack=pack)
-        assert found.tokens == 5
-        assert torch.allclose(found.total, wanted, rtol=1e-5)
-        found.total.backward()
-        for name, parameter in (("wte", ours.stack.embed.tokens.weight), ("choice", ours.head.choice.out.weight)):
-            theirs_of = theirs.transformer.wte.weight if name == "wte" else theirs.multiple_choice_head.summary.weight
-            assert torch.allclose(parameter.grad, theirs_of.grad, atol=1e-5), name
+    ours.train()
+    found = double.batch_loss(ours, source, rows, 0)
+    assert found.tokens == count and torch.allclose(found.total, wanted, rtol=1e-5)
+    found.total.backward()
+    for mine, their in (
+        (ours.stack.embed.tokens, theirs.transformer.wte),
+        (ours.stack.embed.positions, theirs.transformer.wpe),
+        (ours.head.choice.out, theirs.multiple_choice_head.summary),
+        (ours.stack.norm, theirs.transformer.ln_f),
+    ):
+        assert torch.allclose(mine.weight.grad, their.weight.grad, atol=2e-5)
+
+
+def one_by_one(model, source, rows):
+    """The loss, each candidate of each reply read behind its own prompt."""
+    total, way, who = 0.0, source.goal.way, source.goal.speakers
+    for choice in choices_of(source, rows):
+        ((nats, _, scores),) = double.heard(model, who, [choice])
+        total += way.lm_coef / source.goal.length * nats
+        total -= way.mc_coef * torch.tensor(scores).log_softmax(0)[0].item() if way.choices > 1 else 0.0
+    return total
 
 
 @pytest.mark.parametrize("mc", [0.0, 0.8])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_packed_padded_and_cached_say_the_same(name, mc):
+def test_at_once_in_parts_and_one_by_one(name, mc):
     model = model_of(name, "double-heads" if mc else "language-modeling")
-    source = laid(talks(named=4) if name == "gpt2" else None, Way(candidates=4, mc_coef=mc, permutations=0))
+    source = laid(talks(5, named=4) if name == "gpt2" else talks(5), Way(at_once=2, candidates=4, mc_coef=mc, permutations=0))
     rows = source.rows()
-    assert source.targets == rows[:, 1].sum() == (4 if mc else 1) * len(source.ids)
+    assert source.targets == rows[:, 1].sum() >= len(source.ids)
     model.eval()
     with torch.no_grad():
-        padded, packed = (double.batch_loss(model, source, rows, 0, pack=pack) for pack in (False, True))
+        whole = double.batch_loss(model, source, rows, 0)
         parts = sum(double.batch_loss(model, source, rows[i : i + 4], 0, pack=True).total.item() for i in range(0, len(rows), 4))
-        cached = double.outcomes(model, source, rows, 0)
-    assert padded.total.item() == pytest.approx(packed.total.item(), rel=1e-5) == parts
-    assert cached.nats == pytest.approx(padded.total.item(), rel=1e-5) and cached.count == len(rows)
+        numbers, alone = double.outcomes(model, source, rows, 0), one_by_one(model, source, rows)
+    assert whole.tokens == numbers.count == len(source.goal.spans)
+    assert [parts, numbers.nats, alone] == pytest.approx([whole.total.item()] * 3, rel=1e-5)
     model.pack()
-    whole = judge(model, source, pad=0)
-    assert whole.nats == pytest.approx(cached.nats, rel=1e-5)
-    alone = [judge(model, source, pad=0, batch_size=1).tally.rows, whole.tally.rows]
-    assert np.array_equal(*alone)  # an answer depends on its own example
+    assert [judge(model, source, pad=0).nats, one_by_one(model, source, rows)] == pytest.approx([alone] * 2, rel=1e-5)
+
+
+def test_many_are_heard_together_as_alone():
+    model = model_of("gpt2")
+    model.pack()
+    source = laid(way=Way(candidates=4))
+    choices = choices_of(source, source.rows())
+    together = double.heard(model, source.goal.speakers, choices)
+    assert together == [one for choice in choices for one in double.heard(model, source.goal.speakers, [choice])]  # to the bit
 
 
 def test_the_formula_by_hand():
@@ -125,11 +143,11 @@ def test_the_formula_by_hand():
         for parameter in model.parameters():
             parameter.zero_()
     source = laid(way=Way(candidates=3, lm_coef=2.0, mc_coef=1.0))
-    rows = source.rows()
-    tokens = int((np.diff(source.edges) - source.goal.begins).sum())
-    wanted = 2.0 * np.log(WORDS.vocab_size) * tokens / source.goal.length + 1.0 * np.log(3) * len(rows)
-    assert double.batch_loss(model, source, rows, 0).total.item() == pytest.approx(wanted, rel=1e-5)
-    assert tokens / source.goal.length == pytest.approx(len(source))  # so the mean over tokens and the mean over examples add up
+    spans = source.goal.spans
+    tokens = int((spans[:, 1] - spans[:, 0] + 1).sum())
+    wanted = 2.0 * np.log(WORDS.vocab_size) * tokens / source.goal.length + 1.0 * np.log(3) * len(spans)
+    assert double.batch_loss(model, source, source.rows(), 0).total.item() == pytest.approx(wanted, rel=1e-5)
+    assert tokens / source.goal.length == pytest.approx(len(spans))  # so the mean over tokens and the mean over replies add up
     found = judge(model, source, pad=0)
     assert found.loss == pytest.approx(2 * np.log(WORDS.vocab_size) + np.log(3), rel=1e-5)
     assert found.metrics == {"perplexity": pytest.approx(WORDS.vocab_size, rel=1e-5), "hits@1_of_3": 0.0}  # ties: worst
@@ -138,101 +156,106 @@ def test_the_formula_by_hand():
 
 
 def test_what_is_drawn_is_a_function_of_seed_epoch_and_place():
-    examples = talks(12)
-    source = laid(examples, Way(candidates=3))
+    source = laid(talks(12), Way(candidates=3, at_once=1))
     batches = [Batches(source, 8, 7) for _ in range(2)]
     per_epoch = -(-len(source) // 8)
 
-    def read(rows):
-        return [source.goal.choice(source, number, key) for _, _, number, key in rows.tolist()]
-
     def same(one, two):
-        return all(np.array_equal(a, b) for x, y in zip(one, two, strict=True) for a, b in zip([x.prompt, *x.replies], [y.prompt, *y.replies], strict=True))  # fmt: skip # noqa: E501
+        pairs = [([x.prompt, *x.replies], [y.prompt, *y.replies]) for x, y in zip(one, two, strict=True)]
+        return all(np.array_equal(a, b) for left, right in pairs for a, b in zip(left, right, strict=True))
 
-    first = [batches[0].next() for _ in range(2 * per_epoch)]
+    drawn = [batches[0].next() for _ in range(2 * per_epoch)]
     batches[1].position = (1, 1)  # as a run that goes on
-    assert same(read(batches[1].next()), read(first[per_epoch + 1]))
-    epochs = [{int(row[2]): source.goal.choice(source, int(row[2]), int(row[3])) for rows in first[at : at + per_epoch] for row in rows}
-              for at in (0, per_epoch)]  # fmt: skip
-    differ = sum(not np.array_equal(epochs[0][i].replies[1], epochs[1][i].replies[1]) for i in epochs[0])
-    moved = sum(not np.array_equal(epochs[0][i].prompt, epochs[1][i].prompt) for i in epochs[0])
-    assert differ > len(source) / 2 and moved > len(source) / 2
-    assert same(read(source.rows()), read(source.rows()))
+    assert same(choices_of(source, batches[1].next()), choices_of(source, drawn[per_epoch + 1]))
+    epochs = [np.concatenate(drawn[at : at + per_epoch]) for at in (0, per_epoch)]
+    one, two = ({int(row[2]): choices_of(source, row[None])[0] for row in rows} for rows in epochs)
+    assert sum(not np.array_equal(one[i].replies[1], two[i].replies[1]) for i in one) > len(source) / 2
+    assert sum(not np.array_equal(one[i].prompt, two[i].prompt) for i in one) > len(source) / 2
+    assert same(choices_of(source, source.rows()), choices_of(source, source.rows()))
 
 
 def test_candidates_are_replies_of_other_dialogues_or_those_that_are_named():
     examples = talks(6)
     source = laid(examples, Way(candidates=4))
-    said = {i: {WORDS.decode(WORDS.encode(each.turns[place], special=False)) for place in each.replies} for i, each in enumerate(examples)}
+    said = [{WORDS.decode(WORDS.encode(each.turns[place], special=False)) for place in each.replies} for each in examples]
     for rows in (source.rows(), source.rows(np.random.default_rng(3))):
-        for _, _, number, key in rows.tolist():
-            choice = source.goal.choice(source, number, key)
-            right, *wrong = [WORDS.decode(reply[:-1]) for reply in choice.replies]
-            home = int(source.goal.own[number])
-            assert right in said[home] and len({right, *wrong}) == 4
-            assert all(reply[-1] == WORDS.eos_id for reply in choice.replies)
-            assert all(any(each in said[other] for other in said if other != home) for each in wrong)
+        for row in rows:
+            for choice in choices_of(source, row[None]):
+                right, *wrong = [WORDS.decode(reply[:-1]) for reply in choice.replies]
+                home = int(source.goal.own[row[2]])
+                assert right in said[home] and len({right, *wrong}) == 4
+                assert all(reply[-1] == WORDS.eos_id for reply in choice.replies)
+                assert all(any(each in said[other] for other in range(6) if other != home) for each in wrong)
     named = talks(6, named=5)
     source = laid(named, Way(candidates=4))
-    for _, _, number, key in source.rows().tolist():
-        wrong = [WORDS.decode(reply[:-1]) for reply in source.goal.choice(source, number, key).replies[1:]]
-        assert len(set(wrong)) == 3 and set(wrong) <= set(named[number].candidates[0])
+    for row in source.rows():
+        (choice,) = choices_of(source, row[None])
+        wrong = [WORDS.decode(reply[:-1]) for reply in choice.replies[1:]]
+        assert len(set(wrong)) == 3 and set(wrong) <= set(named[int(row[2])].candidates[0])
     few = laid(named, Way(candidates=9))  # five that are named, and three of others
-    _, *wrong = few.goal.choice(few, 0, 5).replies
-    assert len(wrong) == 8
+    assert len(few.goal.choices(few, 0, 5)[0].replies) == 9
 
 
 def test_both_sides_of_a_conversation_are_one_dialogue():
-    turns = tuple("hello you live in rome ? yes no".split())
+    turns = ("hello", "you", "live", "in", "rome", "?", "yes")
     sides = [Dialogue((who,), turns, replies) for who, replies in (("i", (1, 3, 5)), ("you", (0, 2, 4, 6)))]
     row = {"persona": "i", "partner": "you", "dialogue": list(turns)}
     assert list(read_dialogues([row])) == sides
     with pytest.raises(InputError, match="no other dialogue has a reply to tell the right one from: give candidates, or --mc-coef 0"):
         laid(read_dialogues([row]))
-    assert len(laid(read_dialogues([row]), Way(mc_coef=0.0))) == 7
+    alone = laid(read_dialogues([row]), Way(mc_coef=0.0))
+    assert np.diff(alone.goal.firsts).tolist() == [3, 4] and not alone.goal.own.any()
     examples = read_dialogues([row, {"persona": "i", "dialogue": ["no", "rain"]}])
-    assert laid(examples).goal.own.tolist() == [0] * 7 + [1]
+    assert laid(examples).goal.own.tolist() == [0, 0, 1]
+    both = laid(read_dialogues([{"dialogue": list(turns)}]), Way(mc_coef=0.0, at_once=9))  # without a persona both sides are learned
+    assert np.diff(both.goal.firsts).tolist() == [3, 3]
 
 
 def test_every_reply_is_accounted_for():
-    examples = talks(20)
     ledger = Ledger()
-    source = lay(examples, WORDS, Way(history=2), 24, ledger)
+    source = lay(talks(20), WORDS, Way(history=2), 24, ledger)
     told = ledger.to_json()["tokens"]
-    assert told["replies"] == told["replies used"] == 60 == len(source) and told["dialogues"] == 20
+    assert told["replies"] == told["replies used"] == 60 == len(source.goal.spans) and told["dialogues"] == 20
     assert told["turns left out for room"] and told["tokens used"] == len(source.ids)
-    assert max(len(c.prompt) + len(r) for c in (source.goal.choice(source, i, 3) for i in range(60)) for r in c.replies) <= 24
-    who = speakers_of(WORDS)
-    wide = laid(examples, Way(history=1, permutations=0))
-    persona, turns = ([WORDS.encode(text, special=False) for text in texts] for texts in (examples[0].persona, examples[0].turns))
-    read = segments(persona, turns[2:3], turns[3], who)
-    assert wide.ids[wide.edges[1] : wide.edges[2]].tolist() == read.ids and wide.goal.begins[1] == read.begin
-    assert wide.types[wide.edges[1] : wide.edges[2]].tolist() == read.types
-    with pytest.raises(
-        InputError, match=r"the data: \d+ of 60 replies are longer than 8 tokens: give a larger --context, or --overflow drop"
-    ):
-        laid(examples, context=8)
+    choices = choices_of(source, source.rows())
+    assert len(choices) == 60 and max(len(c.prompt) + len(r) for c in choices for r in c.replies) <= 24
+    with pytest.raises(InputError) as error:
+        laid(talks(20), context=8)
+    assert "of 60 replies are longer than 8 tokens: give a larger --context, or --overflow drop to leave them out" in str(error.value)
     ledger = Ledger()
-    short = lay(examples, WORDS, Way(), 8, ledger, overflow="drop")
+    short = lay(talks(20), WORDS, Way(), 8, ledger, overflow="drop")
     told = ledger.to_json()["tokens"]
-    assert told["replies used"] + told["replies dropped"] == 60 and told["replies used"] == len(short)
+    assert told["replies used"] + told["replies dropped"] == 60 and told["replies used"] == len(short.goal.spans)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_what_a_reply_is_read_behind(at_once):
+    examples, who = talks(8), speakers_of(WORDS)
+    source = laid(examples, Way(history=1, at_once=at_once, permutations=0), context=96)
+    assert len(source) == 8 * -(-3 // at_once)
+    choices = iter(choices_of(source, source.rows()))
+    for example in examples:
+        persona, turns = ([WORDS.encode(text, special=False) for text in texts] for texts in (example.persona, example.turns))
+        for number, place in enumerate(example.replies):
+            choice, first = next(choices), example.replies[number - number % at_once]
+            read = segments(persona, turns[first - 1 : place], turns[place], who)
+            assert [*choice.prompt, *choice.replies[0]] == read.ids and len(choice.prompt) == read.begin
+            assert choice.types.tolist() == read.types[: read.begin]
 
 
 def test_a_persona_in_other_orders():
     source = laid(way=Way(permutations=3))
     assert len(source.rows()) == 3 * len(source) and source.targets == source.rows()[:, 1].sum()
-    prompts = {tuple(source.goal.choice(source, 0, key).prompt.tolist()) for key in range(40)}
-    assert len(prompts) == 6 or len({tuple(sorted(each)) for each in prompts}) == 1 < len(prompts)
+    prompts = {tuple(source.goal.reading(source, 0, key).ids.tolist()) for key in range(40)}
+    assert 1 < len(prompts) <= 6 and len({tuple(sorted(each)) for each in prompts}) == 1
     plain = laid(way=Way(permutations=0))
-    assert {tuple(plain.goal.choice(plain, 0, key).prompt.tolist()) for key in range(9)} == {
-        tuple(plain.ids[: plain.goal.begins[0]].tolist())
-    }
+    assert {tuple(plain.goal.reading(plain, 0, key).ids.tolist()) for key in range(9)} == {tuple(plain.ids[: plain.edges[1]].tolist())}
 
 
 def test_the_likelihood_of_candidates():
     model = model_of("gpt2", "language-modeling").eval()
     source = laid(way=Way(candidates=3, permutations=0))
-    choices = [source.goal.choice(source, i, 0) for i in range(5)]
+    choices = choices_of(source, source.rows())[:5]
     with torch.no_grad():
         found = double.heard(model, source.goal.speakers, choices, likely=True)
         for (nats, tokens, scores), choice in zip(found, choices, strict=True):
@@ -244,7 +267,3 @@ def test_the_likelihood_of_candidates():
             assert nats == pytest.approx(-scores[0] * tokens, rel=1e-5)
     with pytest.raises(InputError, match="this model was built for language-modeling and cannot choose"):
         double.heard(model, source.goal.speakers, choices)
-
-
-def test_config_of_gpt2_is_the_families():
-    assert isinstance(model_of("gpt2").config, GPT2Config)
