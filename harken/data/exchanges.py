@@ -38,14 +38,16 @@ def lay(
         raise InputError(f"this tokenizer has no {' and '.join(SPEAKERS)}: take a model that learned with harken train --task dialogue")
     layer, bank = Layer(speakers, way, context), Bank(examples, tokenizer, way, context)
     parts = encoded((text for example in examples for text in (*example.persona, *example.turns)), tokenizer)
-    for number, example in zip(conversations(examples).tolist(), examples, strict=True):
+    for i, (number, example) in enumerate(zip(conversations(examples).tolist(), examples, strict=True)):
         persona, turns = [next(parts) for _ in example.persona], [next(parts) for _ in example.turns]
         wrong = example.candidates or ((),) * len(example.replies)
         named = {place: [bank.numbers[text] for text in some if text in bank.numbers]
                  for place, some in zip(example.replies, wrong, strict=True)}  # fmt: skip
         longest = {place: max((len(bank.ids[i]) for i in some), default=bank.most) for place, some in named.items()}
         for places in layer.grouped(persona, turns, longest):
-            layer.add(persona, turns, places, number, named, longest)
+            layer.add(persona, turns, places, named, longest)
+            layer.own += [number] * (len(layer.ids) - len(layer.own))
+            layer.said += [(i, place) for place in places][: len(layer.spans) - len(layer.said)]
     layer.settle(examples, ledger, stage, overflow)
     laid = layer.laid(bank)
     if way.choices > 1 and not all(all(laid.goal.reading(laid, i, 0).wrong) for i in range(min(len(laid), 20))):
@@ -90,7 +92,8 @@ class Layer:
         self.speakers, self.way, self.context = speakers, way, context
         self.ids: list[np.ndarray] = []
         self.types: list[np.ndarray] = []
-        self.own: list[int] = []
+        self.own: list[int] = []  # of each example
+        self.said: list[tuple[int, int]] = []  # of each reply
         self.spans: list[tuple[int, int]] = []
         self.counts: list[int] = []  # of the replies of each example
         self.personas: list[list[int]] = []
@@ -117,7 +120,7 @@ class Layer:
         before = 2 + sum(map(len, persona)) + sum(1 + len(turn) for turn in turns[first:last])
         return before + max(len(turns[last]), *(longest[place] for place in places)) + 1
 
-    def add(self, persona: list, turns: list, places: list[int], own: int, named: dict[int, list[int]], longest: dict[int, int]) -> None:
+    def add(self, persona: list, turns: list, places: list[int], named: dict[int, list[int]], longest: dict[int, int]) -> None:
         """Replies of one side, as much of their past as is read, and room for the longest candidate. Of several all fits."""
         first, last = places[0], places[-1]
         history, reply = turns[max(0, first - self.way.history) : last], turns[last]
@@ -133,7 +136,6 @@ class Layer:
         read = segments(kept.persona, kept.history, reply, self.speakers, end=False)
         self.ids.append(np.array(read.ids, np.int32))
         self.types.append(np.array(read.types, np.int32))
-        self.own.append(own)
         self.counts.append(len(places))
         self.personas.append([len(each) for each in kept.persona])
         ends = len(read.ids) - np.cumsum([0, *(1 + len(turn) for turn in turns[first + 1 : last + 1][::-1])])[::-1]
@@ -167,6 +169,7 @@ class Layer:
         goal = Replies(
             self.way,
             self.speakers,
+            np.array(self.said, np.int64),
             spans,
             np.cumsum([0, *self.counts]),
             np.array(self.own, np.int64),

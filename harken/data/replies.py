@@ -62,7 +62,8 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Replies:
-    """`spans` (r, 2): where each reply begins and ends in its sequence · `firsts` (n + 1,): the first reply of each example · `own` (n,):
+    """`said` (r, 2): which dialogue of the data each reply is from, and which of its turns · `spans` (r, 2): where it begins and ends in
+    its sequence · `firsts` (n + 1,): the first reply of each example · `own` (n,):
     its dialogue · `sentences` (s,): tokens of each sentence of a persona, of which `personas` (n + 1,) says which are an example's ·
     `bank`: ids of the candidates end to end, which begin at `banks` (k + 1,) · `of`: the dialogue that each of the first was said in,
     which may be drawn; the others are for those who name them · `offered`: candidates that replies name, of which `offers` (r + 1,) says
@@ -70,6 +71,7 @@ class Replies:
 
     way: Way
     speakers: Speakers
+    said: np.ndarray
     spans: np.ndarray
     firsts: np.ndarray
     own: np.ndarray

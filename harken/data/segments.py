@@ -118,3 +118,9 @@ def read_turns(tokenizer: Tokenizer, turns: Turns, *, room: int | None = None) -
     if kept is None:
         raise InputError(f"there is no room for a reply in {room:,} tokens: take a model with a larger context, or ask for a shorter reply")
     return segments(kept.persona, kept.history, None, speakers), kept
+
+
+def shortened(tokenizer: Tokenizer, turns: Turns, room: int) -> tuple[Turns, Fitted]:
+    """The turns of which `room` tokens hold what stands before a reply, and what that leaves out. InputError as in `read_turns`."""
+    _, kept = read_turns(tokenizer, turns, room=room)
+    return Turns(turns.persona[: len(kept.persona)], turns.history[kept.turns :]), kept
