@@ -14,6 +14,7 @@ from ..base.files import read_json
 from ..base.options import argument, option
 from .command import command
 from .judged import lines, numbers, of_labelled
+from .talked import of_dialogues
 from .written import of_answers
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class EvalOptions:
 
     model: Any = argument("folder of the model")
     data: str = argument("text file, table or folder, or - for standard input; for a model that answers a source: pairs")
+    task: str | None = option(None, "what is measured (default: what the model was trained for); dialogue: how it replies")
     target: str | None = option(None, "for pairs in two aligned files: that of the targets")
     overflow: Literal["truncate", "drop"] | None = option(None, "pairs longer than the context: cut off, or leave out (default: an error)")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
@@ -38,6 +40,10 @@ class EvalOptions:
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
     )
     skip_bad_rows: bool = option(False, "of labelled examples: leave wrong rows out and count them (default: an error that lists them)")
+    history: int | None = option(None, "of dialogues: turns of the past that a reply is read with (default: as in training)", min=0)
+    replies: int = option(200, "of dialogues: replies that are written, at most, to measure their words", min=0)
+    mix: float = option(10.0, "of dialogues: weight of TF-IDF beside the model's choice, in hits@1_mixed; choose it on other data", min=0)
+    candidates_out: str | None = option(None, "of dialogues: file for every reply with the candidates it is told from, as .jsonl")
     json: bool = option(False, "print one JSON object")
 
 
@@ -70,11 +76,17 @@ def evaluate(options: EvalOptions) -> Evaluation:
     """Loss, perplexity and bits per byte of `data` under `model`; a text longer than the context is read in windows, whole."""
     from ..checkpoint.load import opened
     from ..fit.judged import task_of
+    from ..fit.options import KNOWN_AS
 
     model, tokenizer = opened(options.model)
     model.pack()
     learned_by = recorded(options.model)
-    task = learned_by.get("task") or model.config.task
+    learned = learned_by.get("task") or model.config.task
+    task = KNOWN_AS.get(options.task or "", options.task) or learned
+    if task in ("dialogue", "double-heads"):
+        return Evaluation(**of_dialogues(options, model, tokenizer))
+    if task not in (learned, model.config.task):
+        raise InputError(f"--task {task}: this model learned {learned}, and is measured by that; leave it out")
     if (judged := task_of(model, task)) is not None:
         return Evaluation(**of_labelled(options, judged, model, tokenizer))
     if options.against is not None:

@@ -93,6 +93,13 @@ class Examples(Sequence[E], Generic[E]):
         """Those for which `which` (n,) bool is true; the labels stay all there are."""
         return dataclasses.replace(self, rows=self.rows.select(which), keys=self.keys.select(which), notes=[])
 
+    def changed(self, others: Iterable[E]) -> Examples[E]:
+        """The same with one other in place of each, known by what it was known by."""
+        texts = TextsBuilder(self.name)
+        for each in others:
+            texts.add(_written(each))
+        return dataclasses.replace(self, rows=Stored(texts.texts(), self.rows.make))
+
     def corpus(self) -> Corpus:
         """The keys as texts."""
         return Corpus(self.keys, "lines", self.name, self.ledger, self.notes)

@@ -36,6 +36,87 @@ class WordF1:
         return "word F1|convai2"
 
 
+class Chosen:
+    """How likely the right replies are, in nats and tokens, and how often one scores above all its wrong candidates: hits@1 of
+    `candidates` (1: none). Of equal scores the wrong one comes first."""
+
+    kind = "float64"
+
+    def __init__(self, candidates: int) -> None:
+        self.candidates = candidates
+
+    def row(self, prediction: Sequence[tuple[float, int, Sequence[float]]], reference: Any = None) -> list[float]:
+        """`prediction`: of each reply of an example its nats, its tokens, and the scores of its candidates, the right one first."""
+        hits = sum(all(right > each for each in wrong) for _, _, (right, *wrong) in prediction)
+        return [sum(nats for nats, _, _ in prediction), sum(tokens for _, tokens, _ in prediction), hits, len(prediction)]
+
+    def value(self, rows: np.ndarray) -> dict[str, float]:
+        nats, tokens, hits, replies = rows.sum(0).tolist()
+        found = {"perplexity": math.exp(min(nats / tokens, 700.0)) if tokens else math.nan}
+        return found | ({f"hits@1_of_{self.candidates}": hits / replies} if self.candidates > 1 else {})
+
+    def signature(self, rows: np.ndarray) -> str:
+        return f"hits@1|candidates:{self.candidates}|ties:worst"
+
+
+class Talked:
+    """Of each reply (nats, tokens, words, scores by several ways to choose, the right candidate's first), against nothing.
+
+    `perplexity`: of a token · `perplexity_word`: of a word between blanks, the end of a reply counted as one, which is what ConvAI2 gives
+    (there over words of a list of 19,304 and no others; here none is left out) · `hits@1`: how often the right candidate scores above all
+    others, and so of each way in `ways`, as in hits@1_tf-idf; of equal scores the wrong one comes first · `mrr`.
+    """
+
+    kind = "float64"
+
+    def __init__(self, ways: Sequence[str] = ()) -> None:
+        self.ways = tuple(ways)
+
+    def row(self, prediction: tuple[float, int, int, Sequence[Sequence[float]]], reference: Any = None) -> list[float]:
+        nats, tokens, words, scores = prediction
+        ranks = [1 + sum(not right > each for each in wrong) for right, *wrong in scores]
+        return [nats, tokens, words, 1 / ranks[0], *(float(rank == 1) for rank in ranks)]
+
+    def value(self, rows: np.ndarray) -> dict[str, float]:
+        nats, tokens, words = rows[:, :3].sum(0).tolist()
+        if not tokens:
+            return {}
+        found = {"perplexity": math.exp(min(nats / tokens, 700.0)), "perplexity_word": math.exp(min(nats / words, 700.0))}
+        mrr, hits, *others = rows[:, 3:].mean(0).tolist()
+        found |= {"hits@1": hits, "mrr": mrr}
+        return found | {f"hits@1_{way}": each for way, each in zip(self.ways, others, strict=True)}
+
+    def signature(self, rows: np.ndarray) -> str:
+        return "dialogue|words:between blanks, and an end|ties:worst"
+
+
+class Repetition:
+    """`repetition`: the share of a reply's runs of three words which it, or what its speaker said before, holds already."""
+
+    kind = "int64"
+
+    def row(self, prediction: str, reference: Sequence[str]) -> list[int]:
+        """`reference`: what the speaker said before."""
+        known = {run for text in reference for run in _runs(text)}
+        runs, again = _runs(prediction), 0
+        for run in runs:
+            again += run in known
+            known.add(run)
+        return [again, len(runs)]
+
+    def value(self, rows: np.ndarray) -> dict[str, float]:
+        again, runs = rows.sum(0).tolist()
+        return {"repetition": again / runs if runs else 0.0}
+
+    def signature(self, rows: np.ndarray) -> str:
+        return "repetition|trigrams|convai2 words"
+
+
+def _runs(text: str) -> list[tuple[str, ...]]:
+    words = plain(text, " ")
+    return list(zip(words, words[1:], words[2:], strict=False))
+
+
 class Distinct:
     """distinct-1 and distinct-2 of all replies together; it is used like a tally.
 
