@@ -23,7 +23,7 @@ def check_choice(model: Model, speech: Speech, planned: Plan) -> None:
     """InputError when a model has no choice head, or its replies are not drawn."""
     if not speech.dialogue or model.config.task != "double-heads":
         raise InputError(
-            "candidates are for models with a choice head, which learned with harken train --task dialogue: this one has none; leave them out"
+            "candidates are chosen by the choice head of a model that learned dialogues, and this one has none: leave candidates out"
         )
     if not planned.options.do_sample or (planned.options.num_beams or 1) > 1:
         raise InputError("candidates are replies that are drawn, and these options draw nothing: ask for temperature above 0")

@@ -59,7 +59,9 @@ def messages_of(given: Any) -> list[dict[str, Any]]:
             raise InputError(f"the conversation {what}: its fields are {', '.join(PAST)}")
         asked, replied = (list(given.get(name) or ()) for name in PAST[1:])
         if len(asked) != len(replied):
-            raise InputError(f"the conversation has {len(asked):,} past_user_inputs and {len(replied):,} generated_responses: give equally many")
+            raise InputError(
+                f"the conversation has {len(asked):,} past_user_inputs and {len(replied):,} generated_responses: give equally many"
+            )
         said = [*itertools.chain.from_iterable(zip(asked, replied, strict=True)), given["text"]]
         return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
     chat = chat_of(given)

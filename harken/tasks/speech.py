@@ -78,8 +78,8 @@ class Speech:
         alone = self._size(fixed, past[-1:])
         if alone > most:
             raise InputError(
-                f"the message is too long: with what stands around it it has {alone:,} tokens, and this model reads {self.model.context:,}, "
-                f"its answer included: shorten it by {alone - most:,} tokens"
+                f"the message is too long: with what stands around it it has {alone:,} tokens, and this model reads "
+                f"{self.model.context:,}, its answer included: shorten it by {alone - most:,} tokens"
             )
         low, high = 1, len(past) - 1  # the fewest exchanges that have to be left out lie between
         while low < high:

@@ -1,8 +1,8 @@
 """A conversation with a model, without a terminal: what was said, who the model is, its next reply, and why it said that.
 
-    talk = Talk(model, tokenizer, persona=["i love dogs."])
-    talk.say("hello, how are you?").text
-    talk.retry().text, talk.why()
+talk = Talk(model, tokenizer, persona=["i love dogs."])
+talk.say("hello, how are you?").text
+talk.retry().text, talk.why()
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Talk:
         return "\n".join(filter(None, [self.system, *self._persona]))
 
     def persona(self, *sentences: str) -> tuple[str, ...]:
-        """Be this person from the next reply on; an empty sentence alone: be nobody. Returns who it is now. InputError when it is too long."""
+        """Be this person from the next reply on; of an empty sentence alone: nobody. Returns who it is. InputError when that is too long."""
         if sentences:
             found = tuple(line for one in sentences for line in map(str.strip, cleaned(one)[0].splitlines()) if line)
             self.speech.check("\n".join(filter(None, [self.system, *found])))
@@ -154,7 +154,9 @@ class Talk:
             reply = self._written(fit, options, stream)
         if fit.turns > self._told == 0:
             turns = f"{fit.turns:,} oldest turns do not fit" if fit.turns > 1 else "oldest turn does not fit"
-            notes.append(f"the {turns} into the context of {self.model.context:,} tokens, and the model no longer sees what falls out of it")
+            notes.append(
+                f"the {turns} into the context of {self.model.context:,} tokens, and the model no longer sees what falls out of it"
+            )
         self._told = max(self._told, fit.turns)
         reply = dataclasses.replace(reply, dropped_turns=fit.turns, notes=tuple(notes))
         self.last, self._asked, self._prompt, self._draws = reply, asked, fit.prompt, draws
