@@ -55,8 +55,8 @@ class Segmented(NamedTuple):
 class Fitted(NamedTuple):
     """What is left of persona and history (ids) · `turns`, `sentences`: how many of each were left out."""
 
-    persona: list[Sequence[int]]
-    history: list[Sequence[int]]
+    persona: Sequence[Sequence[int]]
+    history: Sequence[Sequence[int]]
     turns: int
     sentences: int
 

@@ -34,6 +34,8 @@ class Contrastive:
     def __init__(self, model: Model, plan: Plan, rows: Sequence[Row]):
         if plan.options.overflow == "window":
             raise InputError("contrastive search looks back at all of a text, which no window shows: leave overflow out")
+        if model.named_types and any(row.prompt.types for row in rows):
+            raise InputError("contrastive search does not tell the speakers of a dialogue apart: leave penalty_alpha out")
         self.model, self.plan, self.all, self.rows = model, plan, list(rows), list(rows)
         self.count = plan.options.top_k or 1
         self.said: list[np.ndarray] = []  # of each row (L, D), what its tokens say, each of length 1

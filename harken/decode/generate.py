@@ -39,6 +39,8 @@ def generate(model: Model, tokenizer: Tokenizer, prompts: Sequence[Any], options
     planned = plan(model, tokenizer, options)
     window = options.overflow == "window"
     encoded = [encode_prompt(model, tokenizer, prompt, window=window) for prompt in prompts]
+    if len({bool(prompt.types) for prompt in encoded}) > 1:
+        raise InputError("dialogues are read by their speakers and other prompts are not: give each in a call of their own")
     out: list[Generated] = []
     together = max(1, ROWS // planned.width)
     for at in range(0, len(encoded), together):

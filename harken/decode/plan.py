@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..base.errors import InputError
 from ..checkpoint.load import opened
+from ..data.segments import speakers_of
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import filters, processors
@@ -114,8 +115,9 @@ def changing(found: Settled, model: Model, tokenizer: Tokenizer, ends: Sequence[
         yield processors.ForcedBos(first)
     if asked.forced_eos_token_id:
         yield processors.ForcedEos(asked.forced_eos_token_id)
-    if asked.suppress_tokens:
-        yield processors.Suppress(asked.suppress_tokens)
+    who = speakers_of(tokenizer)  # a reply is one turn
+    if never := tuple(dict.fromkeys((*asked.suppress_tokens, *(() if who is None else (who.first, who.second))))):
+        yield processors.Suppress(never)
     if asked.begin_suppress_tokens:
         yield processors.BeginSuppress(asked.begin_suppress_tokens)
 

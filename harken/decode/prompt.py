@@ -1,14 +1,15 @@
-"""What is given to a model to go on from: a text, a chat or token ids, as the ids the model begins with. No torch."""
+"""What is given to a model to go on from: a text, a chat, a dialogue or token ids, as the ids the model begins with. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..base.errors import InputError
+from ..data.segments import Turns, read_turns
 from ..text.chat import chat_ids
 from ..text.tokenizer import Tokenizer
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prompt:
-    """`text`: as it was given, or what chat and ids say · `ids`: what is read · `shown`: what stands in front of an answer's text."""
+    """`text`: as it was given, or what chat, dialogue and ids say · `ids`: what is read · `shown`: what stands in front of an answer's
+    text · `types`: of a dialogue, the kind of each id; what is written has that of the last."""
 
     text: str
     ids: list[int]
     shown: str = ""
+    types: list[int] = field(default_factory=list)
 
 
 def prompts_of(given: Any) -> list[Any]:
@@ -34,7 +37,7 @@ def prompts_of(given: Any) -> list[Any]:
 
 
 def encode_prompt(model: Model, tokenizer: Tokenizer, given: Any, *, window: bool = False) -> Prompt:
-    """A text, a chat or token ids as the ids a prompt begins with; of a source all of them, its end too, as it was learned from.
+    """A text, a chat, a dialogue or token ids as the ids a prompt begins with; of a source all of them, its end too, as it was learned.
 
     InputError when it says nothing, or fills the context and there is no `window` to see the last part of it through."""
     prompt = read_prompt(model, tokenizer, given)
@@ -53,6 +56,11 @@ def read_prompt(model: Model, tokenizer: Tokenizer, given: Any) -> Prompt:
     """The same, however long."""
     if isinstance(given, str):
         return Prompt(given, ids_of(model, tokenizer, given), "" if model.reads == "source" else given)
+    if isinstance(given, Turns):
+        if model.reads == "source":
+            raise InputError(f"a {model.config.model_type} model answers a source and reads no dialogue: give it one text")
+        read, _ = read_turns(tokenizer, given)
+        return Prompt("\n".join((*given.persona, *given.history)), read.ids, types=read.types)
     if isinstance(given, Sequence | np.ndarray) and len(given) and all(isinstance(one, Mapping) for one in given):
         return Prompt(*chat_ids(tokenizer, list(given)))
     if isinstance(given, Sequence | np.ndarray) and all(isinstance(one, int | np.integer) for one in given):
@@ -61,7 +69,9 @@ def read_prompt(model: Model, tokenizer: Tokenizer, given: Any) -> Prompt:
         if not set(ids) - (tokenizer.special_ids - {tokenizer.bos_id}):
             raise InputError(f"the prompt {ids} holds nothing but special tokens: give it some text, or an empty text to begin anew")
         return Prompt(text, ids, "" if model.reads == "source" else text)
-    raise InputError(f"a prompt is a text, a chat (a list of messages with role and content) or a list of token ids, not {kind(given)}")
+    raise InputError(
+        f"a prompt is a text, a chat (a list of messages with role and content), Turns or a list of token ids, not {kind(given)}"
+    )
 
 
 def kind(given: Any) -> str:

@@ -51,6 +51,11 @@ class Row:
         """Tokens that it reads."""
         return len(self.begun) + len(self.ids) - self.seen_from
 
+    def kinds(self, count: int, more: int = 0) -> list[int]:
+        """The kinds of the last `count` tokens that it reads and of `more` behind them: of a dialogue its speakers, else none."""
+        types = self.prompt.types
+        return (types + types[-1:] * (len(self.ids) + more))[-(count + more) :] if count + more else []
+
     def outgrown(self, context: int) -> bool:
         """Whether there is more to see than the model reads at once; then it goes on from the newer half."""
         over = self.length > context

@@ -80,7 +80,8 @@ def build(c: CosineConfig) -> Decoder:
     def block() -> Block:
         return Block(Similar(c.hidden_size), MLP(c.hidden_size, c.intermediate_size), norm, dropout=c.dropout)
 
-    embed = Embedding(c.vocab_size, c.hidden_size, positions=Learned(c.max_position_embeddings, c.hidden_size), dropout=c.dropout)
+    positions = Learned(c.max_position_embeddings, c.hidden_size)
+    embed = Embedding(c.vocab_size, c.hidden_size, positions=positions, types="tokens", dropout=c.dropout)
     stack = Stack(embed, [block() for _ in range(c.num_hidden_layers)], norm=norm())
     return Decoder(stack, decoder_head(c, c.hidden_size, tied=c.tie_word_embeddings), context=c.max_position_embeddings)
 

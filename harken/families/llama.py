@@ -108,7 +108,7 @@ def build(c: LlamaConfig) -> Decoder:
         mlp = MLP(c.hidden_size, c.intermediate_size, c.hidden_act, gated=True, bias=c.mlp_bias)
         return Block(attn, mlp, partial(norm, c.hidden_size))
 
-    embed, blocks = Embedding(c.vocab_size, c.hidden_size), [block(layer) for layer in range(c.num_hidden_layers)]
+    embed, blocks = Embedding(c.vocab_size, c.hidden_size, types="tokens"), [block(layer) for layer in range(c.num_hidden_layers)]
     head = decoder_head(c, c.hidden_size, tied=c.tie_word_embeddings)
     return Decoder(Stack(embed, blocks, norm=norm(c.hidden_size)), head, context=rope.context(turn, c.max_position_embeddings))
 

@@ -42,6 +42,7 @@ class Model(nn.Module):
     context: int  # tokens it can read at once
     reads = "text"  # or "source": something else, before it writes
     packs = False  # whether it reads packed rows, Mask(starts=...)
+    named_types = False  # whether kinds of tokens are named by tokens, as speakers are
     packed = False  # whether its weights are, ready to answer
     generation: Mapping[str, Any] = MappingProxyType({})  # how it is to write where nobody says, under the names of generation_config.json
 
@@ -205,7 +206,7 @@ class Decoder(Model):
 
     def __init__(self, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()
-        self.stack, self.head, self.context = stack, head, context
+        self.stack, self.head, self.context, self.named_types = stack, head, context, stack.embed.named_types
         self._rotaries = [part for part in stack.modules() if isinstance(part, Rotary)]
         self._windows = {getattr(part, "window", None) for part in stack.modules() if hasattr(part, "kv_heads")}
 
@@ -244,9 +245,9 @@ class Decoder(Model):
             cache.close()
         return answer
 
-    def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: KeyValueCache) -> Tensor:
+    def hidden(self, ids: Tensor, mask: Mask | None = None, *, types: Tensor | None = None, cache: KeyValueCache) -> Tensor:
         """ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
-        x = self.stack(ids, self.prepare(ids, mask, cache=cache))
+        x = self.stack(ids, self.prepare(ids, mask, types=types, cache=cache))
         cache.close()
         return x
 
