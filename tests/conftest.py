@@ -47,9 +47,10 @@ def data_folder() -> Callable[[str], Path]:
 
     return find
 
+
 @pytest.fixture(scope="session")
 def talker() -> Callable[..., Any]:
-    """`talker("messages" or "dialogue", context=96)`: (model, tokenizer) of a tiny model that can be talked to, with large random weights."""
+    """`talker("messages")` or `talker("dialogue")`: (model, tokenizer) of a tiny model that can be talked to, with large random weights."""
     from dataclasses import replace
 
     from harken.data.segments import SPEAKERS

@@ -22,6 +22,7 @@ from ..base.report import say
 if TYPE_CHECKING:
     from ..tasks.talk import Reply, Talk
     from ..tasks.why import Chosen
+    from ..text.tokenizer import Tokenizer
 
 PROMPT, MORE = "> ", ". "
 HELP = """\
@@ -45,7 +46,7 @@ class Terminal:
         self._column = self._cut = False  # whether a line is begun on stdout, whether it was said that replies are cut
         self._commands: dict[str, Callable[[str], object]] = {
             "persona": self.persona,
-            "retry": lambda rest: self.reply("", self.talk.retry),
+            "retry": lambda rest: self.reply("/retry", self.talk.retry),
             "why": self.why,
             "reset": lambda rest: (self.talk.reset(), say("what was said is forgotten")),
             "help": lambda rest: say(HELP),
@@ -129,21 +130,23 @@ class Terminal:
         """The table behind the last reply."""
         if rest and not rest.isdecimal():
             raise InputError(f"/why takes the number of other tokens to show, not {rest!r}")
-        table(self.talk.why(int(rest[:4] or 3)))
+        table(self.talk.why(int(rest[:4] or 3)), self.talk.tokenizer.target)
 
 
-def table(tokens: list[Chosen]) -> None:
+def table(tokens: list[Chosen], tokenizer: Tokenizer) -> None:
     """A line for each token: its probability, its rank, what else it could have been."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from ..view.inspect import shown as read
+
     shown = Table("token", "probability", "rank", "instead", box=None, pad_edge=False, header_style="bold")
     for column in (1, 2):
         shown.columns[column].justify = "right"
     for one in tokens:
-        others = "  ".join(f"{other.token!r} {other.probability:.1%}" for other in one.others)
-        shown.add_row(Text(repr(one.token)), f"{one.probability:.1%}", f"{one.rank:,}", Text(others))
+        others = "  ".join(f"{read(tokenizer, other.id)!r} {other.probability:.1%}" for other in one.others)
+        shown.add_row(Text(repr(read(tokenizer, one.id))), f"{one.probability:.1%}", f"{one.rank:,}", Text(others))
     Console(stderr=True, width=None if sys.stderr is not None and sys.stderr.isatty() else 100).print(shown)
 
 

@@ -78,7 +78,7 @@ class Speech:
         alone = self._size(fixed, past[-1:])
         if alone > most:
             raise InputError(
-                f"the message is too long: with what stands around it it has {alone:,} tokens, and this model reads "
+                f"the message is too long: with what stands around it these are {alone:,} tokens, and this model reads "
                 f"{self.model.context:,}, its answer included: shorten it by {alone - most:,} tokens"
             )
         low, high = 1, len(past) - 1  # the fewest exchanges that have to be left out lie between
@@ -217,8 +217,8 @@ def special_names(tokenizer: Tokenizer) -> list[str]:
 
 
 def marks(template: ChatTemplate, special: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """(what names the assistant in front of its reply, the text that can only begin the user's next message), as far as a template has
-    such text: special tokens are told from text anyway."""
+    """(what names the assistant in front of its reply, the texts that can only begin another message), as far as a template has such text:
+    special tokens are told from text anyway."""
     said = [{"role": role, "content": f"{role}-said"} for role in ("user", "assistant")]
     try:
         asked, opened = template.render(said[:1]), template.render(said[:1], add_generation_prompt=True)
@@ -230,5 +230,7 @@ def marks(template: ChatTemplate, special: Sequence[str]) -> tuple[str, tuple[st
         front = front.replace(name, "")
     _, _, behind = whole.partition("assistant-said")
     between = behind.partition("user-said")[0].rstrip()
-    plain = between.strip() and not any(name in between for name in special)
-    return front.lstrip() if front.strip() else "", (between,) if plain else ()
+    front = front.lstrip()
+    if not between.strip() or any(name in between for name in special):
+        return front, ()
+    return front, (between, *([f"\n{front.rstrip()}"] if front else []))

@@ -90,7 +90,7 @@ class Talk:
         return "\n".join(filter(None, [self.system, *self._persona]))
 
     def persona(self, *sentences: str) -> tuple[str, ...]:
-        """Be this person from the next reply on; of an empty sentence alone: nobody. Returns who it is. InputError when that is too long."""
+        """Be this person from the next reply on; nobody, of an empty sentence alone. Returns who it is. InputError when it is too long."""
         if sentences:
             found = tuple(line for one in sentences for line in map(str.strip, cleaned(one)[0].splitlines()) if line)
             self.speech.check("\n".join(filter(None, [self.system, *found])))
