@@ -3,6 +3,7 @@ and texts in which every line names its speaker."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -22,10 +23,12 @@ from .values import listed, said, text, texts
 
 _ALIASES = {
     "persona": ("personality", "personas", "your_persona", "user 2 personas"),  # the last as in Synthetic-Persona-Chat
+    "partner": ("partner_persona", "partners_persona", "user 1 personas"),
     "dialogue": ("turns", "dialog", "conversation", "utterances", "best generated conversation"),
     "history": ("context",),
     "response": ("reply", "answer"),
 }
+_ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt")
 _SPEAKER = re.compile(r"\s*([\w .'-]{1,30}):\s*")
 _SILENCE = "__SILENCE__"  # ParlAI: nobody has spoken yet
 
@@ -43,14 +46,33 @@ class Dialogue:
 
 def read_dialogues(data: Data, columns: Columns | None = None, *, skip_bad: bool = False) -> Examples[Dialogue]:
     """Read `[persona,]history,response[,candidates]` or `[persona,]dialogue` from any source of `records`, PersonaChat JSON of personality
-    and utterances, or text of which every line begins with its speaker ("User: hello") and an empty line ends a dialogue.
+    and utterances, text of which every line begins with its speaker ("User: hello") and an empty line ends a dialogue, or a folder of such
+    files.
 
     A dialogue is a list of turns, of pairs (what the partner says, the reply), or a text with a turn a line. Of pairs the second are the
-    replies; without a persona every turn but the first is one; with a persona the second speaker's are.
+    replies; without a persona every turn but the first is one; with a persona the second speaker's are, and where the partner has one too
+    it is a dialogue once more, of which the first speaker's are.
     InputError that lists the wrong rows, unless `skip_bad`.
     """
     name, reading = name_of(data), Reading()
-    rows = None
+    columns = (columns or Columns()).also(_ALIASES)
+    if isinstance(data, str | os.PathLike) and Path(name).is_dir() and (files := _files(Path(name))):
+        rows: Iterator[Row] = itertools.chain.from_iterable(_rows(str(file), columns, reading) for file in files)
+    else:
+        rows = _rows(data, columns, reading)
+    # A conversation is known by what is said in it, so that both its sides stay together.
+    return gather(rows, _dialogue, lambda each: "\n".join(each.turns), Dialogue, name=name, reading=reading, skip_bad=skip_bad)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of dialogues in a folder, by their names; none in one that `datasets` saved."""
+    found = sorted(file for file in folder.iterdir() if file.is_file() and suffix(file.name) in _ENDINGS and not file.name.startswith("."))
+    return [] if (folder / "dataset_info.json").is_file() or (folder / "dataset_dict.json").is_file() else found
+
+
+def _rows(data: Data, columns: Columns, reading: Reading) -> Iterator[Row]:
+    """The rows of one source."""
+    rows, name = None, name_of(data)
     if isinstance(data, str | os.PathLike) and not is_hub(name):
         if suffix(name) == ".json":
             rows = _personachat(name, reading)
@@ -58,21 +80,25 @@ def read_dialogues(data: Data, columns: Columns | None = None, *, skip_bad: bool
             rows = _spoken(name, reading)
     if rows is None:
         shapes = [("dialogue",), ("history", "response")]
-        columns = (columns or Columns()).also(_ALIASES)
-        _, rows = shaped(data, shapes, columns, optional=("persona", "candidates"), reading=reading, holds="dialogues")
-    return gather(rows, _dialogue, lambda each: "\n".join((*each.persona, *each.turns)), Dialogue, name=name, reading=reading,
-                  skip_bad=skip_bad)  # fmt: skip
+        _, rows = shaped(data, shapes, columns, optional=("persona", "partner", "candidates"), reading=reading, holds="dialogues")
+    return rows
+
+
+def _sentences(row: Row, role: str) -> tuple[str, ...]:
+    return tuple(line.strip() for each in texts(row, role, empty=True) for line in each.splitlines() if line.strip())
 
 
 def _dialogue(row: Row) -> Iterator[Dialogue]:
-    persona = tuple(line.strip() for each in texts(row, "persona", empty=True) for line in each.splitlines() if line.strip())
+    persona = _sentences(row, "persona")
     if "utterances" in row.values:
         yield _uttered(row, persona)
     elif "dialogue" in row.values:
         turns, replies = _turns(row, bool(persona))
         yield Dialogue(persona, turns, replies)
+        if persona and (partner := _sentences(row, "partner")):
+            yield Dialogue(partner, turns, tuple(i for i in range(len(turns)) if i not in replies))
     else:
-        history = tuple(line.strip() for each in texts(row, "history", empty=True) for line in each.splitlines() if line.strip())
+        history = _sentences(row, "history")
         wrong = texts(row, "candidates", empty=True)
         response = text(row, "response")
         wrong = tuple(each for each in wrong if each != response)

@@ -13,6 +13,7 @@ import numpy as np
 
 from .framing import Frame
 from .ledger import Ledger
+from .replies import Replies
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Alike:
     temperature: float
 
 
-Goal = Classes | Tags | Answers | Gains | Alike
+Goal = Classes | Tags | Answers | Gains | Alike | Replies
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class Laid:
     @property
     def targets(self) -> int:
         """Tokens read in one epoch: what a run is planned by."""
-        return len(self.ids)
+        rows = self.rows()
+        return int((rows[:, 1] - rows[:, 0]).sum())
 
     @property
     def longest(self) -> int:
@@ -100,9 +102,10 @@ class Laid:
         return len(self.firsts) - 1
 
     def rows(self, rng: np.random.Generator | None = None) -> np.ndarray:
-        """(n, 3) where the tokens of each example begin and end, and its number."""
+        """(n, 3) where the tokens of each example begin and end, and its number; of replies what `Replies.rows` makes of it."""
         ends = self.edges[self.firsts]
-        return np.stack([ends[:-1], ends[1:], np.arange(len(self))], 1)
+        rows = np.stack([ends[:-1], ends[1:], np.arange(len(self))], 1)
+        return self.goal.rows(rows, rng) if isinstance(self.goal, Replies) else rows
 
     def within(self, context: int) -> Laid:
         """The same: what is too long was cut or read in windows when it was laid out."""

@@ -21,8 +21,8 @@ from ..text.tokenizer import Tokenizer
 
 SPEAKERS = ("<speaker1>", "<speaker2>")
 """Special tokens: the one who replies, and whom they talk to."""
-EXCHANGES = 2
-"""Exchanges of the past that a reply is learned with: with what the partner said last that is five turns, as in the paper's code."""
+HISTORY = 5
+"""Turns of the past that a reply is read with: two exchanges and what the partner said last, as in the paper's code."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def speakers_of(tokenizer: Tokenizer) -> Speakers | None:
     """The ids of a tokenizer for dialogues; None for any other."""
     if not isinstance(tokenizer.inner, tokenizers.Tokenizer):
         return None
-    found = (tokenizer.bos_id, tokenizer.eos_id, *map(tokenizer.inner.token_to_id, SPEAKERS))
+    bos = tokenizer.eos_id if tokenizer.bos_id is None else tokenizer.bos_id
+    found = (bos, tokenizer.eos_id, *map(tokenizer.inner.token_to_id, SPEAKERS))
     return None if None in found else Speakers(*(i for i in found if i is not None))
 
 
@@ -76,11 +77,12 @@ def segments(
     written (None) there is only its speaker's token."""
     ids = [speakers.bos, *(i for sentence in persona for i in sentence)]
     types = [speakers.first] * len(ids)
-    for place, turn in enumerate((*history, reply or ())):
+    said = () if reply is None else reply
+    for place, turn in enumerate((*history, said)):
         speaker = speakers.second if (len(history) - place) % 2 else speakers.first
         ids += [speaker, *turn]
         types += [speaker] * (1 + len(turn))
-    begin = len(ids) - len(reply or ())
+    begin = len(ids) - len(said)
     if reply is not None and end:
         ids.append(speakers.eos)
         types.append(speakers.first)

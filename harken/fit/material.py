@@ -1,4 +1,5 @@
-"""What reads the data of a run: texts to continue, pairs, texts that are broken and to be mended, or labelled examples."""
+"""What reads the data of a run: texts to continue, pairs, texts that are broken and to be mended, labelled
+examples, or dialogues."""
 
 from __future__ import annotations
 
@@ -6,11 +7,11 @@ from types import ModuleType
 
 from ..base.errors import InputError
 from ..objectives.objective import LABELLED
-from . import corrupted, labelled, pairs, prepare
+from . import corrupted, dialogue, labelled, pairs, prepare
 from .options import TrainOptions
 from .signal import signal_of
 
-_READERS = {"language-modeling": prepare, "text2text": pairs, **dict.fromkeys(LABELLED, labelled)}
+_READERS = {"language-modeling": prepare, "text2text": pairs, **dict.fromkeys(LABELLED, labelled), "dialogue": dialogue}
 
 
 def material_of(name: str, options: TrainOptions) -> ModuleType:
@@ -22,4 +23,5 @@ def material_of(name: str, options: TrainOptions) -> ModuleType:
         raise InputError(f"--target is for a model that answers a source; the family {name} learns from texts by {task}")
     corrupted.check(options, task)
     labelled.check(options, task)
+    dialogue.check(options, task)
     return _READERS.get(task, corrupted)

@@ -20,14 +20,16 @@ Task = Literal[
     "span",
     "ranking",
     "similarity",
+    "dialogue",
     "text-classification",
     "sentiment-analysis",
     "ner",
     "question-answering",
     "text-ranking",
     "sentence-similarity",
+    "conversational",
 ]
-"""What a model can learn by, the last six under the names that it is asked by."""
+"""What a model can learn by, the last seven under the names that it is asked by."""
 KNOWN_AS = {
     "text-classification": "classification",
     "sentiment-analysis": "classification",
@@ -35,6 +37,7 @@ KNOWN_AS = {
     "question-answering": "span",
     "text-ranking": "ranking",
     "sentence-similarity": "similarity",
+    "conversational": "dialogue",
 }
 """Those names, and what they are called here."""
 
@@ -59,7 +62,7 @@ class TrainOptions:
         None,
         "what is learned: what follows (the default), what is hidden (of bert and its kin; pretraining: and whether a second segment "
         "follows), the target of a source (of t5 and its kin), from texts alone what stood in the gaps or how a broken text read, or from "
-        "labelled examples their labels, tags, answers, order or likeness",
+        "labelled examples their labels, tags, answers, order or likeness; from dialogues the next reply",
     )
     mask_rate: float | None = option(None, "share of the tokens that is hidden (default: 0.15; denoising: 0.3)", above=0, max=0.9)
     whole_word: bool = option(False, "hide all pieces of a word together")
@@ -148,6 +151,13 @@ class TrainOptions:
     patience: int | None = option(None, "measurements without a better one after which to stop early", min=1)
     eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)
     save_every: float = option(15.0, "seconds between saved states", min=0)
+    history: int = option(5, "of dialogues: turns of the past that a reply is read with", min=0)
+    candidates: int = option(2, "of dialogues: replies of which the right one is to be told, drawn where the data names none", min=2)
+    lm_coef: float = option(2.0, "of dialogues: weight of the loss of writing the reply", above=0)
+    mc_coef: float = option(1.0, "of dialogues: weight of the loss of telling it from others; 0: only write it", min=0)
+    persona_permutations: int = option(
+        1, "of dialogues: times a reply is read in an epoch, each with its persona in another order; 0: once, as it is", min=0
+    )
     seed: int = option(0, "of the weights, the order and everything drawn", min=0)
     json: bool = option(False, "print the result as one JSON object")
     began: float | None = None

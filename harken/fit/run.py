@@ -18,6 +18,7 @@ from ..base.report import say, span
 from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..data.laid import Laid
+from ..data.replies import Replies
 from ..decode.generate import generate
 from ..decode.options import DecodeOptions
 from ..families.table import FAMILIES, family
@@ -26,6 +27,7 @@ from ..measure.loss import Measured
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
+from . import dialogue
 from .begin import begin
 from .best import measured
 from .clock import Clock
@@ -221,7 +223,8 @@ def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, data: Prepared
             written = texts_of(model, tokenizer, data.prompts, progress.step)
         elif isinstance(data.train, Laid):
             with torch.no_grad():
-                written = shown(model, tokenizer, data.train if data.valid is None else data.valid)
+                side = data.train if data.valid is None else data.valid
+                written = (dialogue.shown if isinstance(side.goal, Replies) else shown)(model, tokenizer, side)
         else:
             written = mended(model, tokenizer, data.train if data.valid is None else data.valid)
         loss = f" · held-out loss {progress.valid:.4f}" if progress.valid is not None else ""

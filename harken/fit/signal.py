@@ -12,8 +12,8 @@ from .options import Task, TrainOptions
 OF_TEXTS = ("span-corruption", "denoising")
 """What a model that reads a source can also learn by, from texts alone."""
 RECURRENT = ("rnn", "gru", "lstm")
-"""Families whose tokens have no vectors to compare texts by."""
-LIKE = {"ranking": "classification"}
+"""Families whose tokens have no vectors to compare texts by, or to be told speakers by."""
+LIKE = {"ranking": "classification", "dialogue": "double-heads"}
 """What a task is built for, where it is called otherwise."""
 
 
@@ -22,7 +22,7 @@ def signal_of(name: str, options: TrainOptions) -> str:
     kind = config_class(name)
     known = [task for task in tasks_of({"model_type": kind.model_type}) if task in typing.get_args(Task)]
     built = tasks_of({"model_type": kind.model_type})
-    known += [task for task, head in LIKE.items() if head in built]
+    known += [task for task, head in LIKE.items() if head in built and (task != "dialogue" or kind.model_type not in RECURRENT)]
     known += ["similarity"] if "classification" in built and kind.model_type not in RECURRENT else []
     known += OF_TEXTS if kind.reads == "source" else ()
     known = [task for task in typing.get_args(Task) if task in known]

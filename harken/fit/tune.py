@@ -21,6 +21,7 @@ from ..nn.linear import Linear
 from ..nn.models import Model
 from ..text.extend import added
 from ..text.tokenizer import Tokenizer
+from . import dialogue
 from . import plan as planning
 from .best import check_best
 from .folder import has_bf16
@@ -57,7 +58,8 @@ def anchored(options: TrainOptions) -> TrainOptions:
 
 def as_new(options: TrainOptions, config: Config) -> TrainOptions:
     """The options as they would be for a new model of the config's family: what reads the data goes by these."""
-    changes: Any = {"model": config.model_type, "task": options.task or config.task, "tokenizer": None}
+    usual = {"double-heads": "dialogue"}.get(config.task, config.task)
+    changes: Any = {"model": config.model_type, "task": options.task or usual, "tokenizer": None}
     return dataclasses.replace(options, **changes)
 
 
@@ -81,6 +83,9 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if (learns := family(config.model_type).LEARNS) != "gradients":
         raise InputError(f"{folder} holds a {config.model_type} model, which learns by {learns}: train a new one on all the text instead")
     tokenizer, pieces = words_of(folder, config, options.tokenizer)
+    if shaped.task == "dialogue":
+        tokenizer, more = dialogue.with_speakers(tokenizer)
+        pieces = {**pieces, **more}
     span = undrawn(config).span
     if options.context is not None and options.context > span:
         raise InputError(f"--context {options.context} is more than the {span} tokens that {source} reads at once: give at most that")

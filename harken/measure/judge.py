@@ -12,6 +12,7 @@ import torch
 from ..data.batches import in_order
 from ..data.labelled import MULTI, SINGLE
 from ..data.laid import Alike, Answers, Classes, Gains, Laid, Tags
+from ..data.replies import Replies
 from ..data.tags import parts
 from ..nn.models import Model
 from ..objectives.contrastive import BLOCK
@@ -20,6 +21,7 @@ from .loss import Measured
 from .metrics.answers import Squad
 from .metrics.classes import Accuracy, Classification, MultiLabel
 from .metrics.correlation import Correlation
+from .metrics.dialogue import Chosen
 from .metrics.entities import EntityF1
 from .metrics.metric import Metric, Tally
 from .metrics.ranking import Ranking
@@ -69,6 +71,8 @@ def metric_of(source: Laid) -> tuple[Metric, str]:
         return (EntityF1(kinds), "f1") if goal.scheme else (Words(), "accuracy")
     if isinstance(goal, Answers):
         return Squad(no_answer=goal.impossible), "f1"
+    if isinstance(goal, Replies):
+        return Chosen(goal.way.choices), "loss"
     if isinstance(goal, Alike) and goal.scores is not None:
         return Correlation(), "spearman"
     assert isinstance(goal, Gains | Alike)
@@ -85,6 +89,7 @@ def names_of(source: Laid) -> tuple[str, ...]:
         Words: (["O"], ["O"]),
         Squad: ("a", ["a"]),
         Ranking: ([1.0], [1.0]),
+        Chosen: ((1.0, 1, [1.0]), None),
     }
     return tuple(metric.value(np.array([metric.row(*examples.get(type(metric), (0.0, 0.0)))], metric.kind)))
 

@@ -17,9 +17,10 @@ from ..data.corrupted import Masked, MaskedPairs, Noised
 from ..data.laid import Alike, Answers, Classes, Gains, Laid, Tags
 from ..data.ledger import Ledger
 from ..data.pairs import PairSpans
+from ..data.replies import Replies
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from . import causal, classification, contrastive, masked, ranking, seq2seq, span, tagging
+from . import causal, classification, contrastive, double, masked, ranking, seq2seq, span, tagging
 from .causal import Loss
 from .judging import Outcome
 
@@ -37,6 +38,18 @@ class Objective(Protocol):
 
 
 class Judging(Protocol):
+    """A training signal of examples that are judged."""
+
+    def batch_loss(self, model: Model, source: Laid, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
+        """The summed loss of some examples (B, 3), differentiable; of 0 targets when there is nothing to learn from."""
+        ...
+
+    def outcomes(self, model: Model, source: Laid, rows: np.ndarray, pad: int, *, pack: bool = False) -> Outcome:
+        """The same as a number, and what the model would answer."""
+        ...
+
+
+class Labelled(Judging, Protocol):
     """A training signal of labelled examples."""
 
     def lay(
@@ -54,16 +67,8 @@ class Judging(Protocol):
         """Examples as they are read; the ledger's `stage` tells what became of them and adds up."""
         ...
 
-    def batch_loss(self, model: Model, source: Laid, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
-        """The summed loss of some examples (B, 3), differentiable; of 0 targets when there is nothing to learn from."""
-        ...
 
-    def outcomes(self, model: Model, source: Laid, rows: np.ndarray, pad: int, *, pack: bool = False) -> Outcome:
-        """The same as a number, and what the model would answer."""
-        ...
-
-
-LABELLED: dict[str, Judging] = {
+LABELLED: dict[str, Labelled] = {
     "classification": classification,
     "token-classification": tagging,
     "span": span,
@@ -71,11 +76,18 @@ LABELLED: dict[str, Judging] = {
     "similarity": contrastive,
 }
 """Tasks of labelled examples."""
-_GOALS: dict[type, Judging] = {Classes: classification, Tags: tagging, Answers: span, Gains: ranking, Alike: contrastive}
+_GOALS: dict[type, Judging] = {
+    Classes: classification,
+    Tags: tagging,
+    Answers: span,
+    Gains: ranking,
+    Alike: contrastive,
+    Replies: double,
+}
 
 
 def judging_of(source: Laid) -> Judging:
-    """The training signal of labelled examples with this goal."""
+    """The training signal of examples with this goal."""
     return _GOALS[type(source.goal)]
 
 

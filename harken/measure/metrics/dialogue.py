@@ -36,6 +36,28 @@ class WordF1:
         return "word F1|convai2"
 
 
+class Chosen:
+    """How likely the right replies are, in nats and tokens, and how often one scores above all its wrong candidates: hits@1 of
+    `candidates` (1: none). Of equal scores the wrong one comes first."""
+
+    kind = "float64"
+
+    def __init__(self, candidates: int) -> None:
+        self.candidates = candidates
+
+    def row(self, prediction: tuple[float, int, Sequence[float]], reference: Any = None) -> list[float]:
+        nats, tokens, (right, *wrong) = prediction
+        return [nats, tokens, float(all(right > each for each in wrong))]
+
+    def value(self, rows: np.ndarray) -> dict[str, float]:
+        nats, tokens, hits = rows.sum(0).tolist()
+        found = {"perplexity": math.exp(min(nats / tokens, 700.0)) if tokens else math.nan}
+        return found | ({f"hits@1_of_{self.candidates}": hits / len(rows)} if self.candidates > 1 else {})
+
+    def signature(self, rows: np.ndarray) -> str:
+        return f"hits@1|candidates:{self.candidates}|ties:worst"
+
+
 class Distinct:
     """distinct-1 and distinct-2 of all replies together; it is used like a tally.
 

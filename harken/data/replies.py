@@ -1,0 +1,119 @@
+"""Replies laid out to be learned: each behind its persona and history, beside candidates that are replies to something else.
+
+Which wrong candidates are read, and in which order the sentences of a persona, is drawn anew in every epoch, by a number that is a
+function of (seed, epoch, place): so an example is read in the same way however a batch is split, and in a run that goes on.
+
+n examples · k candidates of all · s sentences of all · L tokens
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .corrupted import keyed
+from .segments import HISTORY, Speakers
+
+_TRIES = 50
+"""To meet a reply of another dialogue by chance."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How replies are learned. `history`: turns of the past that are read · `candidates`: replies to choose from, the right one among
+    them · `lm_coef`, `mc_coef`: weights of the two losses; without the second nothing is chosen · `permutations`: times an example is
+    read in an epoch, each with its persona in another order; 0: once, as it is."""
+
+    history: int = HISTORY
+    candidates: int = 2
+    lm_coef: float = 2.0
+    mc_coef: float = 1.0
+    permutations: int = 1
+
+    @property
+    def choices(self) -> int:
+        """Candidates that are read."""
+        return self.candidates if self.mc_coef else 1
+
+
+class Choice(NamedTuple):
+    """`prompt`, `types` (L,): what stands before a reply · `replies`: ids of each candidate with its end, the right one first."""
+
+    prompt: np.ndarray
+    types: np.ndarray
+    replies: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Replies:
+    """`begins` (n,): where the reply begins in the sequence of each example · `own` (n,): its dialogue · `sentences` (s,): tokens of each
+    sentence of a persona, of which `personas` (n + 1,) says which are an example's · `bank`: ids of the candidates end to end, which
+    begin at `banks` (k + 1,) · `of`: the dialogue that each of the first was said in, which may be drawn; the others are for those who
+    name them · `offered`: candidates that examples name, of which `offers` (n + 1,) says whose they are · `length`: mean tokens of a
+    reply."""
+
+    way: Way
+    speakers: Speakers
+    begins: np.ndarray
+    own: np.ndarray
+    sentences: np.ndarray
+    personas: np.ndarray
+    bank: np.ndarray
+    banks: np.ndarray
+    of: np.ndarray
+    offered: np.ndarray
+    offers: np.ndarray
+    length: float
+
+    def rows(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """Rows (n, 3) of the examples -> (n or more, 4): their tokens with all candidates as [0, end), their number, and the key of what
+        is drawn."""
+        sizes = (rows[:, 1] - rows[:, 0]) * self.way.choices
+        whole = np.stack([np.zeros_like(sizes), sizes, rows[:, 2]], 1)
+        return keyed(np.tile(whole, (max(1, self.way.permutations), 1)), rng)
+
+    def choice(self, laid: Any, number: int, key: int) -> Choice:
+        """What is read of an example of `laid`."""
+        rng, at = np.random.Generator(np.random.PCG64(key)), int(self.begins[number])
+        begin, end = laid.edges[number : number + 2].tolist()
+        ids, types = laid.ids[begin:end].astype(np.int64), laid.types[begin:end].astype(np.int64)
+        prompt = self._permuted(ids[:at], number, rng) if self.way.permutations else ids[:at]
+        wrong = [np.append(self._text(i), self.speakers.eos) for i in self.wrong(number, ids[at:-1], rng)]
+        return Choice(prompt, types[:at], [ids[at:], *wrong])
+
+    def wrong(self, number: int, right: np.ndarray, rng: np.random.Generator) -> list[int]:
+        """Which of the bank are the wrong candidates of an example: some of those that it names, then replies of other dialogues."""
+        wanted = self.way.choices - 1
+        named = self.offered[self.offers[number] : self.offers[number + 1]]
+        found: list[int] = (named if len(named) <= wanted else rng.permutation(named)[:wanted]).tolist()
+        for _ in range(_TRIES * (wanted - len(found)) if len(self.of) else 0):
+            if len(found) == wanted:
+                break
+            i = int(rng.integers(len(self.of)))
+            if self.of[i] != self.own[number] and i not in found and not np.array_equal(self._text(i), right):
+                found.append(i)
+        return found
+
+    def _text(self, i: int) -> np.ndarray:
+        return self.bank[self.banks[i] : self.banks[i + 1]].astype(np.int64)
+
+    def _permuted(self, prompt: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+        """A prompt with the sentences of its persona, which stand behind <bos>, in another order."""
+        sizes = self.sentences[self.personas[number] : self.personas[number + 1]]
+        if len(sizes) < 2:
+            return prompt
+        whole = 1 + int(sizes.sum())
+        parts = np.split(prompt[1:whole], np.cumsum(sizes)[:-1])
+        return np.concatenate([prompt[:1], *(parts[i] for i in rng.permutation(len(parts))), prompt[whole:]])
+
+
+def conversations(examples: Sequence[Any]) -> np.ndarray:
+    """(n,) of each dialogue a number; the two sides of one have the same."""
+    numbers, last = [], None
+    for example in examples:
+        numbers.append((numbers[-1] if numbers else -1) + (example.turns != last))
+        last = example.turns
+    return np.array(numbers, np.int64)
