@@ -30,7 +30,9 @@ class ChatOptions(DecodeOptions):
     persona: tuple[str, ...] = option((), "a sentence about who the model is; may be given again", metavar="SENTENCE")
     persona_from: str | None = option(None, "dialogues to draw a persona from, by --seed", metavar="DATA")
     system: str | None = option(None, "what the model is told beforehand (a model of dialogues: its persona, a sentence a line)")
-    exchanges: int | None = option(None, "of the past that the model sees at most (default: all that fit; a model of dialogues: 2)", min=0)
+    history: int | None = option(
+        None, "turns that the model sees at most (default: all that fit; a model of dialogues: as it learned)", min=1
+    )
     candidates: int = option(1, "draw so many replies, and let the choice head of a model of dialogues take one", min=1, max=64)
     json: bool = option(False, "print one JSON object a reply")
 
@@ -61,7 +63,7 @@ def chat(options: ChatOptions) -> Talk | Reply:
         system=options.system,
         persona=persona,
         messages=() if given is None or isinstance(given, str) else given,
-        exchanges=options.exchanges,
+        history=options.history,
         candidates=options.candidates,
     )
     for name, why in talk.planned.dropped.items():

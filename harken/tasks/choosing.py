@@ -1,20 +1,21 @@
 """Which of several replies fits: the choice head of a double-heads model, as TransferTransfo ranks candidates.
 
-https://arxiv.org/abs/1901.08149 section 3   C candidates · L tokens · D width
+https://arxiv.org/abs/1901.08149 section 3
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 import torch
 
 from ..base.errors import InputError
-from ..data.segments import Turns, segments, speakers_of
+from ..data.replies import Choice
+from ..data.segments import Turns, read_turns, speakers_of
 from ..decode.plan import Plan
-from ..nn.mask import Mask
 from ..nn.models import Model
+from ..objectives.double import heard
 from ..text.tokenizer import Tokenizer
 from .speech import Speech
 
@@ -30,18 +31,14 @@ def check_choice(model: Model, speech: Speech, planned: Plan) -> None:
 
 
 @torch.no_grad()
-def fitting(model: Model, tokenizer: Tokenizer, turns: Turns, replies: Sequence[str]) -> list[float]:
-    """How well each reply fits, as the choice head has it; higher is better. One that fills the context is judged without its end
-    token."""
-    speakers: Any = speakers_of(tokenizer)
-    persona, history = ([tokenizer.encode(text, special=False) for text in texts] for texts in (turns.persona, turns.history))
-    rows = [segments(persona, history, tokenizer.encode(reply, special=False), speakers) for reply in replies]
-    longest = min(max(len(row.ids) for row in rows), model.context)
-    ids, types = torch.zeros(2, 1, len(rows), longest, dtype=torch.int64)
-    lengths = torch.tensor([[min(len(row.ids), longest) for row in rows]])  # (1, C)
-    for i, row in enumerate(rows):
-        ids[0, i, : len(row.ids)] = torch.tensor(row.ids[:longest])
-        types[0, i, : len(row.types)] = torch.tensor(row.types[:longest])
+def fitting(model: Model, tokenizer: Tokenizer, turns: Turns, replies: Sequence[Sequence[int]]) -> list[float]:
+    """How well each reply, given as the ids that were written, fits; higher is better. What fills the context is judged without its end."""
+    who = speakers_of(tokenizer)
+    assert who is not None
+    read, _ = read_turns(tokenizer, turns)
+    room = model.context - len(read.ids)
+    ids = [np.array([*(i for i in reply if i not in tokenizer.special_ids), who.eos][:room]) for reply in replies]
+    first = Choice(np.array(read.ids), np.array(read.types), ids)
     model.pack()
-    found: Any = model(ids.to(model.device), Mask(lengths=lengths), types=types.to(model.device))
-    return found.choice[0].tolist()
+    ((_, _, scores),) = heard(model, who, [first])
+    return scores if len(ids) > 1 else [0.0]

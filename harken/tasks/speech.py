@@ -10,16 +10,21 @@ template and the speakers write special tokens, and the first that a model write
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..base.errors import InputError
-from ..data.segments import EXCHANGES, Turns, speakers_of
+from ..base.files import read_json
+from ..checkpoint.origin import origin
+from ..data.segments import HISTORY, Turns, speakers_of
 from ..decode.options import DecodeOptions
 from ..decode.plan import listed
 from ..decode.prompt import read_prompt
 from ..decode.settle import inherited, settle
+from ..fit.folder import RECORD
+from ..fit.options import KNOWN_AS
 from ..nn.models import Model
 from ..text.chat import ChatTemplate, template_of
 from ..text.messages import checked
@@ -48,16 +53,18 @@ class Fit:
 
 
 class Speech:
-    """How this model is talked to. `dialogue`: with a persona and turns, not with messages · `exchanges`: of the past that it sees at most;
-    of a dialogue as many as it learned with, else None: all that fit."""
+    """How this model is talked to. `dialogue`: with a persona and turns, not with messages · `history`: turns that it sees at most, the
+    newest of them; of a dialogue as many as it learned with, else None: all that fit."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, exchanges: int | None = None) -> None:
+    def __init__(self, model: Model, tokenizer: Tokenizer, history: int | None = None) -> None:
         """InputError when there is no way to talk to it."""
         model.must_write()
         self.model, self.tokenizer = model, tokenizer
+        learned, usual = learning(model)
         templated = tokenizer.extra.get("chat_template") is not None
-        self.dialogue = speakers_of(tokenizer) is not None and (model.config.task == "double-heads" or not templated)
-        self.exchanges = EXCHANGES if exchanges is None and self.dialogue else exchanges
+        dialogue = learned == "dialogue" or model.config.task == "double-heads" or not templated
+        self.dialogue = dialogue and speakers_of(tokenizer) is not None
+        self.history = usual if history is None and self.dialogue else history
         self.front, self.stops = ("", ()) if self.dialogue else marks(template_of(tokenizer), special_names(tokenizer.target))
 
     # ---- what was said, as a prompt
@@ -69,8 +76,7 @@ class Speech:
         fixed, past = grouped(checked(messages) if messages else [])
         if not past:
             raise InputError("nobody has said anything yet: begin with a message of the user")
-        if self.exchanges is not None:
-            past = past[-1 - self.exchanges :]
+        past = self._newest(past)
         most, room = self._room(options)
         whole = self._size(fixed, past)
         if whole <= room:
@@ -88,6 +94,14 @@ class Speech:
         kept = past[low:] if low < len(past) else past[-1:]
         size = self._size(fixed, kept)
         return Fit(self._prompt(fixed, kept), size, sum(map(len, past)) - sum(map(len, kept)), whole - size)
+
+    def _newest(self, past: list[list[Message]]) -> list[list[Message]]:
+        """Of the exchanges those with the newest `history` turns; whole ones, as templates want them, and at least the last."""
+        if self.history is None:
+            return past
+        counts = list(itertools.accumulate(len(exchange) for exchange in reversed(past)))
+        whole = sum(count <= self.history for count in counts)
+        return past[-max(1, whole + (self.dialogue and self.history not in counts)) :]
 
     def check(self, system: str) -> None:
         """InputError when a model cannot be told this beforehand, or hardly anything could be said after it."""
@@ -115,7 +129,8 @@ class Speech:
     def _prompt(self, fixed: Sequence[Message], past: Sequence[Sequence[Message]]) -> Any:
         messages = [*fixed, *(message for exchange in past for message in exchange)]
         if self.dialogue:
-            return turns_of(messages)
+            turns = turns_of(messages)
+            return dataclasses.replace(turns, history=turns.history[-max(1, self.history or 1) :])
         return [{key: value for key, value in message.items() if key != "interrupted"} for message in messages]
 
     # ---- what is written, as a reply
@@ -181,6 +196,15 @@ class Spoken:
         said, self._held = self._held[:end], self._held[end:]
         self.text += said
         return said
+
+
+def learning(model: Model) -> tuple[str | None, int]:
+    """(the task a run learned by, where the model is one of harken's, the turns of a dialogue it learned with)."""
+    folder = origin(model)
+    record = read_json(folder / RECORD) if folder is not None and (folder / RECORD).is_file() else {}
+    options, task = record.get("options"), record.get("task")
+    history = options.get("history") if isinstance(options, dict) else None
+    return KNOWN_AS.get(task, task) if isinstance(task, str) else None, history if isinstance(history, int) else HISTORY
 
 
 def grouped(messages: Sequence[Message]) -> tuple[list[Message], list[list[Message]]]:

@@ -57,14 +57,14 @@ class Talk:
         system: str | None = None,
         persona: Sequence[str] = (),
         messages: Sequence[Mapping[str, Any]] = (),
-        exchanges: int | None = None,
+        history: int | None = None,
         candidates: int = 1,
     ) -> None:
-        """`messages`: what was said already, the system's first · `exchanges`: of the past that the model sees at most · `candidates`: so
-        many replies are drawn, and the model's choice head takes the one that fits best.
+        """`messages`: what was said already, the system's first · `history`: the newest turns, of which the model sees so many at
+        most · `candidates`: so many replies are drawn, and the model's choice head takes the one that fits best.
 
         InputError when there is no way to talk to this model, and for options that do not go together."""
-        self.speech = Speech(model, tokenizer, exchanges)
+        self.speech = Speech(model, tokenizer, history)
         self.model, self.tokenizer, self.candidates = model, tokenizer, candidates
         self.options = self.speech.ending(self.speech.manner(options or DecodeOptions()))
         self.planned = plan(model, tokenizer, self.options)
@@ -189,7 +189,7 @@ class Talk:
         """Of several replies the one that the choice head finds the most fitting; of equals the first."""
         drawn = generate(self.model, self.tokenizer, [fit.prompt], dataclasses.replace(options, num_return_sequences=self.candidates))
         different = {self.speech.unprefixed(one.text).strip(): one for one in reversed(drawn)}
-        scores = fitting(self.model, self.tokenizer, fit.prompt, list(different))
+        scores = fitting(self.model, self.tokenizer, fit.prompt, [one.ids for one in different.values()])
         text, _ = max(zip(different, scores, strict=True), key=lambda one: one[1])
         others = tuple(sorted(zip(different, scores, strict=True), key=lambda one: -one[1]))
         return dataclasses.replace(self._whole(different[text], stream), candidates=others)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,10 @@ import torch
 
 import harken
 from harken.base.errors import InputError
-from harken.data.segments import Turns
+from harken.data.segments import Turns, segments, speakers_of
 from harken.decode.generate import generate, next_distribution
 from harken.decode.options import DecodeOptions
 from harken.decode.prompt import read_prompt
-from harken.tasks.choosing import fitting
 from harken.tasks.speech import Speech, Spoken, grouped, marks, turns_of
 from harken.tasks.talk import Talk, cleaned
 from harken.text.chat import CHATML, ChatTemplate
@@ -44,7 +45,7 @@ def persona(kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hundred_turns(kind: str, talker: Callable[..., Any]) -> None:
     model, words = talker(kind)
-    talk, rng = Talk(model, words, DecodeOptions(max_new_tokens=9), exchanges=50, **persona(kind)), random.Random(0)
+    talk, rng = Talk(model, words, DecodeOptions(max_new_tokens=9), history=101, **persona(kind)), random.Random(0)
     read, notes = [], []
     forward = type(model).__call__
     with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +99,7 @@ def test_what_users_say_is_only_text(kind: str, talker: Callable[..., Any]) -> N
 def test_the_oldest_exchanges_are_left_out(kind: str, talker: Callable[..., Any]) -> None:
     """As few as possible: the same as trying one after the other."""
     model, words = talker(kind)
-    speech, options, rng = Speech(model, words, 100), DecodeOptions(max_new_tokens=24), random.Random(1)
+    speech, options, rng = Speech(model, words, 201), DecodeOptions(max_new_tokens=24), random.Random(1)
     for _ in range(30):
         system = [{"role": "system", "content": "i am kind."}] * rng.randint(0, 1)
         past = [
@@ -113,6 +114,24 @@ def test_the_oldest_exchanges_are_left_out(kind: str, talker: Callable[..., Any]
 
         out = next((n for n in range(len(past)) if size(n) + 24 <= model.context), len(past) - 1)
         assert fit.turns == 2 * out and fit.tokens == size(out) and fit.tokens_out == size(0) - size(out)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shorter_history(kind: str, talker: Callable[..., Any], tmp_path: Path) -> None:
+    """So many turns at most: of messages whole exchanges."""
+    pair = talker(kind, context=400)
+    for history, seen in ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (9, 9), (40, 19), (None, 5)):
+        talk = Talk(*pair, DecodeOptions(max_new_tokens=2), history=history, **persona(kind))
+        replies = [talk.say(f"turn {n}") for n in range(10)]
+        assert replies[-1].dropped_turns == 0
+        if kind == "dialogue":
+            assert len(talk._prompt.history) == seen and talk._prompt.history[-1] == "turn 9"
+        else:
+            assert len(talk._prompt) == 1 + (19 if history is None else seen - 1 + seen % 2)
+    harken.save(*pair, tmp_path)
+    (tmp_path / "harken.json").write_text(json.dumps({"task": "dialogue", "options": {"history": 3}}))
+    if kind == "dialogue":
+        assert harken.chat(str(tmp_path)).speech.history == 3  # as it learned
 
 
 def test_what_is_too_long_is_said(talker: Callable[..., Any], refusal: Any) -> None:
@@ -268,14 +287,24 @@ def test_control_characters_are_taken_out() -> None:
 
 
 def test_the_choice_head_takes_the_most_fitting(talker: Callable[..., Any], refusal: Any) -> None:
-    model, words = talker("dialogue", context=40)
+    model, words = talker("dialogue", context=120)
     heard: list[str] = []
-    reply = Talk(model, words, candidates=6, **persona("dialogue")).say("hello", heard.append)
+    talk = Talk(model, words, candidates=6, **persona("dialogue"))
+    reply = talk.say("hello", heard.append)
     texts, scores = zip(*reply.candidates, strict=True)
     assert len(set(texts)) == len(texts) > 2 and list(scores) == sorted(scores, reverse=True)
     assert reply.text == texts[0] == "".join(heard)
-    turns = Turns(("i love dogs.", "i live by the sea."), ("hello",))
-    assert [fitting(model, words, turns, [text])[0] for text in texts] == pytest.approx(scores, abs=1e-5)  # each read alone
+    turns, who = Turns(("i love dogs.", "i live by the sea."), ("hello",)), speakers_of(words)
+
+    def alone(ids: Sequence[int]) -> float:
+        spelled = [[words.encode(each, special=False) for each in some] for some in (turns.persona, turns.history)]
+        read = segments(*spelled, [i for i in ids if i not in words.special_ids], who)
+        ids, types = (torch.tensor([[each]]) for each in (read.ids, read.types))  # (1, 1, L)
+        return model(ids, types=types).choice.item()
+
+    drawn = generate(model, words, [turns], dataclasses.replace(talk.options, num_return_sequences=6))
+    wanted = {one.text.strip(): alone(one.ids) for one in reversed(drawn)}
+    assert wanted == pytest.approx(dict(reply.candidates), abs=1e-5)
     assert "choice head" in refusal(lambda: Talk(*talker("messages"), candidates=2))
     assert "draw nothing" in refusal(lambda: Talk(model, words, DecodeOptions(temperature=0), candidates=2))
 
