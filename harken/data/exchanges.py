@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -40,14 +40,17 @@ def lay(
     parts = encoded((text for example in examples for text in (*example.persona, *example.turns)), tokenizer)
     for number, example in zip(conversations(examples).tolist(), examples, strict=True):
         persona, turns = [next(parts) for _ in example.persona], [next(parts) for _ in example.turns]
-        for i, place in enumerate(example.replies):
-            named = [bank.numbers[text] for text in (example.candidates[i] if example.candidates else ()) if bank.fits(text)]
-            layer.add(persona, turns[:place], turns[place], number, named, bank.longest(named))
+        wrong = example.candidates or ((),) * len(example.replies)
+        named = {place: [bank.numbers[text] for text in some if text in bank.numbers]
+                 for place, some in zip(example.replies, wrong, strict=True)}  # fmt: skip
+        longest = {place: max((len(bank.ids[i]) for i in some), default=bank.most) for place, some in named.items()}
+        for places in layer.grouped(persona, turns, longest):
+            layer.add(persona, turns, places, number, named, longest)
     layer.settle(examples, ledger, stage, overflow)
     laid = layer.laid(bank)
-    if way.choices > 1 and any(len(laid.goal.choice(laid, i, 0).replies) < 2 for i in range(min(len(laid), 20))):
+    if way.choices > 1 and not all(all(laid.goal.reading(laid, i, 0).wrong) for i in range(min(len(laid), 20))):
         raise InputError(f"{examples.name}: no other dialogue has a reply to tell the right one from: give candidates, or --mc-coef 0")
-    for what, n in (("candidates that were named", len(layer.offered)), ("replies that are drawn as candidates", len(bank.of))):
+    for what, n in (("candidates that were named", len(laid.goal.offered)), ("replies that are drawn as candidates", len(bank.of))):
         if way.choices > 1 and n:
             ledger.add(stage, what, n)
     counted(laid, ledger, stage, sum(tokenizer.unknown(each) for each in layer.ids))
@@ -79,14 +82,6 @@ class Bank:
                 self.numbers[text] = len(self.ids)
                 self.ids.append(ids)
 
-    def fits(self, text: str) -> bool:
-        """Whether a candidate is short enough to be read at all."""
-        return text in self.numbers
-
-    def longest(self, named: Sequence[int]) -> int:
-        """Tokens of the longest candidate that may stand beside a reply which names some."""
-        return max((len(self.ids[i]) for i in named), default=self.most)
-
 
 class Layer:
     """What is laid out so far, one reply after another."""
@@ -95,28 +90,57 @@ class Layer:
         self.speakers, self.way, self.context = speakers, way, context
         self.ids: list[np.ndarray] = []
         self.types: list[np.ndarray] = []
-        self.facts: list[tuple[int, int, int]] = []  # where the reply begins, its dialogue, how many candidates it names
+        self.own: list[int] = []
+        self.spans: list[tuple[int, int]] = []
+        self.counts: list[int] = []  # of the replies of each example
         self.personas: list[list[int]] = []
-        self.offered: list[int] = []
+        self.offered: list[list[int]] = []
         self.replies = self.dropped = self.turns = self.sentences = 0
 
-    def add(self, persona: list, history: list, reply: np.ndarray, own: int, named: list[int], longest: int) -> None:
-        """A reply, as much of its past as is read, and room for the longest of its candidates."""
-        self.replies += 1
-        history = history[max(0, len(history) - self.way.history) :]
+    def grouped(self, persona: list, turns: list, longest: dict[int, int]) -> Iterator[list[int]]:
+        """The places of replies that are read at once: some that follow one another, as many as there is room for."""
+        for parity in (0, 1):  # without a persona both speakers' turns may be replies: each side is read by itself
+            group: list[int] = []
+            for place in sorted(place for place in longest if place % 2 == parity):
+                more = [*group, place]
+                follows = not group or place == group[-1] + 2
+                if group and (not follows or len(group) == self.way.at_once or self._size(persona, turns, more, longest) > self.context):
+                    yield group
+                    more = [place]
+                group = more
+            if group:
+                yield group
+
+    def _size(self, persona: list, turns: list, places: list[int], longest: dict[int, int]) -> int:
+        """Tokens up to the end of the last reply, or of its longest candidate."""
+        first, last = max(0, places[0] - self.way.history), places[-1]
+        before = 2 + sum(map(len, persona)) + sum(1 + len(turn) for turn in turns[first:last])
+        return before + max(len(turns[last]), *(longest[place] for place in places)) + 1
+
+    def add(self, persona: list, turns: list, places: list[int], own: int, named: dict[int, list[int]], longest: dict[int, int]) -> None:
+        """Replies of one side, as much of their past as is read, and room for the longest candidate. Of several all fits."""
+        first, last = places[0], places[-1]
+        history, reply = turns[max(0, first - self.way.history) : last], turns[last]
+        self.replies += len(places)
         room = self.context - 1 - len(reply)
-        kept = fitted(persona, history, min(room, self.context - 1 - longest)) or fitted(persona, history, room)
+        most = max(longest[place] for place in places)
+        kept = fitted(persona, history, min(room, self.context - 1 - most)) or fitted(persona, history, room)
         if kept is None:
-            self.dropped += 1
+            self.dropped += len(places)
             return
         self.turns += kept.turns
         self.sentences += kept.sentences
-        read = segments(kept.persona, kept.history, reply, self.speakers)
+        read = segments(kept.persona, kept.history, reply, self.speakers, end=False)
         self.ids.append(np.array(read.ids, np.int32))
         self.types.append(np.array(read.types, np.int32))
-        self.facts.append((read.begin, own, len(named)))
+        self.own.append(own)
+        self.counts.append(len(places))
         self.personas.append([len(each) for each in kept.persona])
-        self.offered += named
+        ends = len(read.ids) - np.cumsum([0, *(1 + len(turn) for turn in turns[first + 1 : last + 1][::-1])])[::-1]
+        for place in places:
+            end = int(ends[place - first])
+            self.spans.append((end - len(turns[place]), end))
+            self.offered.append(named[place])
 
     def settle(self, examples: Examples[Dialogue], ledger: Ledger, stage: str, overflow: str | None) -> None:
         """Count what was left out. InputError when a reply is too long and nobody said to drop it, or none is left."""
@@ -128,7 +152,7 @@ class Layer:
         for what, n in (
             ("dialogues", len(examples)),
             ("replies", self.replies),
-            ("replies used", len(self.ids)),
+            ("replies used", len(self.spans)),
             ("replies dropped", self.dropped),
             ("turns left out for room", self.turns),
             ("persona sentences left out for room", self.sentences),
@@ -139,20 +163,21 @@ class Layer:
 
     def laid(self, bank: Bank) -> Laid:
         """All of it."""
-        begins, own, named = (np.array(each, np.int64) for each in zip(*self.facts, strict=True))
+        spans = np.array(self.spans, np.int64)
         goal = Replies(
             self.way,
             self.speakers,
-            begins,
-            own,
+            spans,
+            np.cumsum([0, *self.counts]),
+            np.array(self.own, np.int64),
             np.array([size for some in self.personas for size in some], np.int64),
             np.cumsum([0, *map(len, self.personas)]),
             np.concatenate([np.zeros(0, np.int32), *bank.ids]),
             np.cumsum([0, *map(len, bank.ids)]),
             bank.of,
-            np.array(self.offered, np.int64),
-            np.cumsum([0, *named.tolist()]),
-            float(np.mean([len(each) - begin for each, begin in zip(self.ids, begins, strict=True)])),
+            np.array([i for some in self.offered for i in some], np.int64),
+            np.cumsum([0, *map(len, self.offered)]),
+            float((spans[:, 1] - spans[:, 0] + 1).mean()),
         )
         edges = np.cumsum([0, *map(len, self.ids)])
         return Laid(np.concatenate(self.ids), np.concatenate(self.types), edges, np.arange(len(edges)), self.context, goal)

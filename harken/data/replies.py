@@ -1,9 +1,11 @@
 """Replies laid out to be learned: each behind its persona and history, beside candidates that are replies to something else.
 
-Which wrong candidates are read, and in which order the sentences of a persona, is drawn anew in every epoch, by a number that is a
-function of (seed, epoch, place): so an example is read in the same way however a batch is split, and in a run that goes on.
+A few replies of one dialogue are read at once, each with all that stands before it; the first of them has the history that was asked
+for, the others a longer one. What candidates are read, and in which order the sentences of a persona, is drawn anew in every epoch, by a
+number that is a function of (seed, epoch, place): so an example is read in the same way however a batch is split, and in a run that goes
+on.
 
-n examples · k candidates of all · s sentences of all · L tokens
+n examples · r replies of all · k candidates of all · s sentences of all · L tokens
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ _TRIES = 50
 
 @dataclass(frozen=True)
 class Way:
-    """How replies are learned. `history`: turns of the past that are read · `candidates`: replies to choose from, the right one among
-    them · `lm_coef`, `mc_coef`: weights of the two losses; without the second nothing is chosen · `permutations`: times an example is
-    read in an epoch, each with its persona in another order; 0: once, as it is."""
+    """How replies are learned. `history`: turns of the past that are read · `at_once`: replies of a dialogue in one reading · `candidates`:
+    replies to choose from, the right one among them · `lm_coef`, `mc_coef`: weights of the two losses; without the second nothing is
+    chosen · `permutations`: times an example is read in an epoch, each with its persona in another order; 0: once, as it is."""
 
     history: int = HISTORY
+    at_once: int = 4
     candidates: int = 2
     lm_coef: float = 2.0
     mc_coef: float = 1.0
@@ -47,17 +50,28 @@ class Choice(NamedTuple):
     replies: list[np.ndarray]
 
 
+class Reading(NamedTuple):
+    """`ids`, `types` (L,): a dialogue up to the last of its replies, which has no end · `spans`: where each reply begins and ends in it ·
+    `wrong`: of each the wrong candidates, with their ends."""
+
+    ids: np.ndarray
+    types: np.ndarray
+    spans: np.ndarray
+    wrong: list[list[np.ndarray]]
+
+
 @dataclass(frozen=True)
 class Replies:
-    """`begins` (n,): where the reply begins in the sequence of each example · `own` (n,): its dialogue · `sentences` (s,): tokens of each
-    sentence of a persona, of which `personas` (n + 1,) says which are an example's · `bank`: ids of the candidates end to end, which
-    begin at `banks` (k + 1,) · `of`: the dialogue that each of the first was said in, which may be drawn; the others are for those who
-    name them · `offered`: candidates that examples name, of which `offers` (n + 1,) says whose they are · `length`: mean tokens of a
-    reply."""
+    """`spans` (r, 2): where each reply begins and ends in its sequence · `firsts` (n + 1,): the first reply of each example · `own` (n,):
+    its dialogue · `sentences` (s,): tokens of each sentence of a persona, of which `personas` (n + 1,) says which are an example's ·
+    `bank`: ids of the candidates end to end, which begin at `banks` (k + 1,) · `of`: the dialogue that each of the first was said in,
+    which may be drawn; the others are for those who name them · `offered`: candidates that replies name, of which `offers` (r + 1,) says
+    whose they are · `length`: mean tokens of a reply, its end included."""
 
     way: Way
     speakers: Speakers
-    begins: np.ndarray
+    spans: np.ndarray
+    firsts: np.ndarray
     own: np.ndarray
     sentences: np.ndarray
     personas: np.ndarray
@@ -71,43 +85,54 @@ class Replies:
     def rows(self, rows: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Rows (n, 3) of the examples -> (n or more, 4): their tokens with all candidates as [0, end), their number, and the key of what
         is drawn."""
-        sizes = (rows[:, 1] - rows[:, 0]) * self.way.choices
+        sizes = np.add.reduceat(self.spans[:, 1] - self.spans[:, 0] + 1, self.firsts[:-1]) * (self.way.choices - 1)
+        sizes += rows[:, 1] - rows[:, 0]
         whole = np.stack([np.zeros_like(sizes), sizes, rows[:, 2]], 1)
         return keyed(np.tile(whole, (max(1, self.way.permutations), 1)), rng)
 
-    def choice(self, laid: Any, number: int, key: int) -> Choice:
+    def reading(self, laid: Any, number: int, key: int) -> Reading:
         """What is read of an example of `laid`."""
-        rng, at = np.random.Generator(np.random.PCG64(key)), int(self.begins[number])
+        rng, replies = np.random.Generator(np.random.PCG64(key)), range(*self.firsts[number : number + 2].tolist())
         begin, end = laid.edges[number : number + 2].tolist()
-        ids, types = laid.ids[begin:end].astype(np.int64), laid.types[begin:end].astype(np.int64)
-        prompt = self._permuted(ids[:at], number, rng) if self.way.permutations else ids[:at]
-        wrong = [np.append(self._text(i), self.speakers.eos) for i in self.wrong(number, ids[at:-1], rng)]
-        return Choice(prompt, types[:at], [ids[at:], *wrong])
+        ids, types, spans = laid.ids[begin:end].astype(np.int64), laid.types[begin:end].astype(np.int64), self.spans[replies]
+        wrong = [
+            [np.append(self._text(i), self.speakers.eos) for i in self._wrong(reply, int(self.own[number]), ids[slice(*span)], rng)]
+            for reply, span in zip(replies, spans, strict=True)
+        ]
+        return Reading(self._permuted(ids, number, rng) if self.way.permutations else ids, types, spans, wrong)
 
-    def wrong(self, number: int, right: np.ndarray, rng: np.random.Generator) -> list[int]:
-        """Which of the bank are the wrong candidates of an example: some of those that it names, then replies of other dialogues."""
+    def choices(self, laid: Any, number: int, key: int) -> list[Choice]:
+        """The same, each reply by itself."""
+        read, end = self.reading(laid, number, key), self.speakers.eos
+        return [
+            Choice(read.ids[:begin], read.types[:begin], [np.append(read.ids[begin:stop], end), *wrong])
+            for (begin, stop), wrong in zip(read.spans.tolist(), read.wrong, strict=True)
+        ]
+
+    def _wrong(self, reply: int, own: int, right: np.ndarray, rng: np.random.Generator) -> list[int]:
+        """Which of the bank are the wrong candidates of a reply: some of those that it names, then replies of other dialogues."""
         wanted = self.way.choices - 1
-        named = self.offered[self.offers[number] : self.offers[number + 1]]
+        named = self.offered[self.offers[reply] : self.offers[reply + 1]]
         found: list[int] = (named if len(named) <= wanted else rng.permutation(named)[:wanted]).tolist()
         for _ in range(_TRIES * (wanted - len(found)) if len(self.of) else 0):
             if len(found) == wanted:
                 break
             i = int(rng.integers(len(self.of)))
-            if self.of[i] != self.own[number] and i not in found and not np.array_equal(self._text(i), right):
+            if self.of[i] != own and i not in found and not np.array_equal(self._text(i), right):
                 found.append(i)
         return found
 
     def _text(self, i: int) -> np.ndarray:
         return self.bank[self.banks[i] : self.banks[i + 1]].astype(np.int64)
 
-    def _permuted(self, prompt: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
-        """A prompt with the sentences of its persona, which stand behind <bos>, in another order."""
+    def _permuted(self, ids: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+        """The ids with the sentences of their persona, which stand behind <bos>, in another order."""
         sizes = self.sentences[self.personas[number] : self.personas[number + 1]]
         if len(sizes) < 2:
-            return prompt
+            return ids
         whole = 1 + int(sizes.sum())
-        parts = np.split(prompt[1:whole], np.cumsum(sizes)[:-1])
-        return np.concatenate([prompt[:1], *(parts[i] for i in rng.permutation(len(parts))), prompt[whole:]])
+        parts = np.split(ids[1:whole], np.cumsum(sizes)[:-1])
+        return np.concatenate([ids[:1], *(parts[i] for i in rng.permutation(len(parts))), ids[whole:]])
 
 
 def conversations(examples: Sequence[Any]) -> np.ndarray:

@@ -28,7 +28,7 @@ from .plan import LONGEST, choose_context
 from .prepare import Prepared, place
 from .prepare import make_tokenizer as of_texts
 
-OPTIONS = ("history", "candidates", "lm_coef", "mc_coef", "persona_permutations")
+OPTIONS = ("history", "replies_at_once", "candidates", "lm_coef", "mc_coef", "persona_permutations")
 """Options that are for dialogues only."""
 SHOWN = 3
 """Held-out dialogues that are replied to each time the model is measured."""
@@ -50,7 +50,8 @@ def check(options: TrainOptions, task: str) -> None:
 
 def way_of(options: TrainOptions) -> Way:
     """How replies are to be learned."""
-    return Way(options.history, options.candidates, options.lm_coef, options.mc_coef, options.persona_permutations)
+    numbers = (options.candidates, options.lm_coef, options.mc_coef, options.persona_permutations)
+    return Way(options.history, options.replies_at_once, *numbers)
 
 
 def corpora(options: TrainOptions) -> tuple[Examples[Dialogue], Examples[Dialogue] | None]:
@@ -148,7 +149,7 @@ def shown(model: Model, tokenizer: Tokenizer, made: Laid) -> list[str]:
     found, who = [], made.goal.speakers
     for number in range(min(SHOWN, len(made))):
         begin, end = made.edges[number : number + 2].tolist()
-        ids, at = made.ids[begin:end].tolist(), int(made.goal.begins[number])
+        ids, at = made.ids[begin:end].tolist(), int(made.goal.spans[made.goal.firsts[number + 1] - 1, 0])
         edges = [i for i in range(at) if ids[i] in (who.first, who.second)]
         persona, *history = [tokenizer.decode(ids[a:b]) for a, b in zip([0, *edges[:-1]], edges, strict=True)]
         turns = Turns((persona,), tuple(turn if turn.strip() else "?" for turn in history))

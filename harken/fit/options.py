@@ -152,6 +152,7 @@ class TrainOptions:
     eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)
     save_every: float = option(15.0, "seconds between saved states", min=0)
     history: int = option(5, "of dialogues: turns of the past that a reply is read with", min=0)
+    replies_at_once: int = option(4, "of dialogues: replies of one speaker that are learned in one reading", min=1)
     candidates: int = option(2, "of dialogues: replies of which the right one is to be told, drawn where the data names none", min=2)
     lm_coef: float = option(2.0, "of dialogues: weight of the loss of writing the reply", above=0)
     mc_coef: float = option(1.0, "of dialogues: weight of the loss of telling it from others; 0: only write it", min=0)

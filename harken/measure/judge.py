@@ -89,7 +89,7 @@ def names_of(source: Laid) -> tuple[str, ...]:
         Words: (["O"], ["O"]),
         Squad: ("a", ["a"]),
         Ranking: ([1.0], [1.0]),
-        Chosen: ((1.0, 1, [1.0]), None),
+        Chosen: ([(1.0, 1, [1.0])], None),
     }
     return tuple(metric.value(np.array([metric.row(*examples.get(type(metric), (0.0, 0.0)))], metric.kind)))
 

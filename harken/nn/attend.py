@@ -43,6 +43,8 @@ class Look:
             return cls(mask, keys)
         if mask.starts is not None and not exact and maps is None:
             return cls(mask, keys, apart=Apart.of(mask))
+        if mask.branches is not None:
+            return cls(mask, keys, allowed=mask.branched(), maps=maps)
         start, stop = mask.intervals(positions, keys)
         if exact and maps is None:
             return cls(mask, keys, start, stop, exact=True)

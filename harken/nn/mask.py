@@ -19,22 +19,24 @@ class Mask:
     """`causal`: only keys at or before the query. `window`: only keys less than this many positions away.
     `lengths` (B,): real tokens of each row, padding on the right (what padding sees
     is anything). `starts` (documents + 1,): where the documents of a packed row (T,) begin, and where the last one ends; such a row has
-    no padding."""
+    no padding. `branches` (B, L, 2): a text that goes on in several ways, its branches behind it in the row: a token sees the first
+    branches[..., 0] tokens of its row, and those from branches[..., 1] up to itself; of the text itself both are its own place."""
 
     causal: bool = False
     window: int | None = None
     lengths: Tensor | None = None
     starts: Tensor | None = None
+    branches: Tensor | None = None
 
     def with_causal(self, window: int | None = None) -> Mask:
         """The same mask for a model that only looks back, and no further than its own `window`."""
         windows = [w for w in (self.window, window) if w is not None]
-        return Mask(True, min(windows) if windows else None, self.lengths, self.starts)
+        return Mask(True, min(windows) if windows else None, self.lengths, self.starts, self.branches)
 
     @property
     def plain(self) -> bool:
         """Whether `causal` alone says everything: right padding is never seen by the real tokens of a causal model."""
-        return self.window is None and self.starts is None and (self.causal or self.lengths is None)
+        return self.window is None and self.starts is None and self.branches is None and (self.causal or self.lengths is None)
 
     def intervals(self, positions: Tensor, keys: int) -> tuple[Tensor, Tensor]:
         """positions (B, L) of the queries -> (start, stop), both (B, L) int64: the keys start <= j < stop may be seen."""
@@ -61,6 +63,23 @@ class Mask:
         place = torch.arange(int(self.starts[-1]), device=self.starts.device)
         document = torch.bucketize(place, self.starts[1:], right=True)
         return place - self.starts[document]
+
+    def branch_positions(self) -> Tensor:
+        """(B, L) where each token of a text with branches stands in its own way to go on."""
+        if self.branches is None:
+            raise InputError("Mask(branches=...) is needed to place the tokens of a text that goes on in several ways")
+        return self.branches[..., 0] + torch.arange(self.branches.shape[1], device=self.branches.device) - self.branches[..., 1]
+
+    def branched(self) -> Tensor:
+        """(B, 1, L, L) bool, True where a token of a text with branches may look."""
+        places = self.branch_positions()
+        assert self.branches is not None
+        before, start = self.branches[..., :1], self.branches[..., 1:]  # (B, L, 1)
+        keys = torch.arange(places.shape[1], device=places.device)
+        seen = (keys < before) | ((keys >= start) & (keys <= keys[:, None]))
+        if self.window is not None:
+            seen &= places[:, :, None] - places[:, None] < self.window
+        return seen[:, None]
 
 
 def dense(start: Tensor, stop: Tensor, keys: int) -> Tensor:

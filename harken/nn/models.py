@@ -268,6 +268,7 @@ class Decoder(Model):
         past = 0 if cache is None else cache.longest
         if cache is None:
             positions, keys = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device), new
+            positions = positions if mask.branches is None else mask.branch_positions().to(ids.device)
         else:
             positions, keys, reach = cache.open(new, mask.lengths), cache.keys_after(new), cache.size
         for rotary in self._rotaries:

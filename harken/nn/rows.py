@@ -46,6 +46,10 @@ def admit(rows: Tensor, mask: Mask, context: int, cache: Cache | None = None) ->
         if int(mask.starts[0]) != 0 or int(mask.starts[-1]) != new:
             raise InputError(f"Mask(starts=...) runs from {int(mask.starts[0])} to {int(mask.starts[-1])}, the packed row from 0 to {new}")
         reach = int(mask.starts.diff().max())
+    elif mask.branches is not None:
+        if cache is not None or mask.branches.shape != (batch, new, 2):
+            raise InputError(f"Mask(branches=...) must be ({batch}, {new}, 2), for a text that is read at once, without a cache")
+        reach = int(mask.branch_positions().max()) + 1
     elif cache is not None:
         reach = int((cache.lengths + (new if mask.lengths is None else mask.lengths.cpu())).max())
     else:

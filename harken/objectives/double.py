@@ -4,13 +4,14 @@
     L_lm = - mean over the tokens of the right replies, their ends included, of log p(token | what stands before it)
     L_mc = - mean over the examples of log softmax(z over its candidates) at the right one, z read where a candidate ends
 TransferTransfo, https://arxiv.org/abs/1901.08149, section 4.2. What an example adds to L_lm is divided by the mean length of a reply in
-the training data, so that each token weighs the same in every batch.   B examples · S sequences · R tokens of replies · V vocabulary
+the training data, so that each token weighs the same in every batch. A dialogue is read once for several of its replies and all their
+candidates, each of which sees what it would see alone.   B examples · S candidates · R tokens of replies · V vocabulary
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from ..base.errors import InputError
 from ..data.laid import Laid
-from ..data.replies import Choice
+from ..data.replies import Choice, Reading
 from ..data.segments import Speakers
 from ..nn.heads import DoubleHeads
 from ..nn.mask import Mask
@@ -27,44 +28,89 @@ from ..nn.models import Model
 from .causal import Loss
 from .judging import Outcome
 
-TOGETHER = 4_096
-"""Tokens of prompts read at once when measured."""
-
 
 def batch_loss(model: Model, source: Laid, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
-    """The summed loss of some examples (B, 4); the vocabulary is asked for the tokens of the right replies alone."""
-    choices = [source.goal.choice(source, number, key) for _, _, number, key in rows.tolist()]
-    read = [(choice, reply) for choice in choices for reply in choice.replies]
-    x, lasts = _states(model, source.goal.speakers, read, pad, pack)
-    ends = lasts.tolist()
-    rights = np.cumsum([0, *(len(choice.replies) for choice in choices)])[:-1].tolist()
-    places = np.concatenate([np.arange(ends[i] - len(read[i][1]), ends[i]) for i in rights])
-    targets = torch.from_numpy(np.concatenate([read[i][1] for i in rights])).to(x.device)
-    logits = words(model, x[torch.from_numpy(places).to(x.device)])  # (R, V)
-    total = source.goal.way.lm_coef / source.goal.length * F.cross_entropy(logits.float(), targets, reduction="sum")
-    if source.goal.way.choices > 1:
-        scores = chosen(model, x[torch.from_numpy(lasts).to(x.device)]).float()  # (S,)
-        nats = [-some.log_softmax(0)[0] for some in scores.split([len(choice.replies) for choice in choices])]
-        total = total + source.goal.way.mc_coef * torch.stack(nats).sum()
-    return Loss(total, len(rows))
+    """The summed loss of some replies (of examples (B, 4)); the vocabulary is asked for the tokens of the right ones alone."""
+    found = _found(model, source, rows, pad)
+    return Loss(sum(found.nats, start=found.nats[0].new_zeros(())), len(found.nats))
 
 
-def _states(model: Any, who: Speakers, read: Sequence[tuple[Choice, np.ndarray]], pad: int, pack: bool) -> tuple[Tensor, np.ndarray]:
-    """(the last hidden states (T, D) of all tokens, those of padding too, where each sequence ends (S,)); `read`: prompts with replies."""
-    ids = [np.concatenate([choice.prompt, reply]) for choice, reply in read]
-    types = [np.concatenate([choice.types, np.full(len(reply), who.first)]) for choice, reply in read]
-    lengths = np.array([len(each) for each in ids])
-    if pack:
-        edges = np.cumsum([0, *lengths.tolist()])
-        both, mask, ends = [np.concatenate(each) for each in (ids, types)], Mask(starts=torch.from_numpy(edges)), edges[1:] - 1
-    else:
-        both = [np.full((len(ids), int(lengths.max())), pad, np.int64) for _ in range(2)]
-        for row, size in enumerate(lengths.tolist()):
-            both[0][row, :size], both[1][row, :size] = ids[row], types[row]
-        mask, ends = Mask(lengths=torch.from_numpy(lengths)), np.arange(len(ids)) * int(lengths.max()) + lengths - 1
-    tokens, kinds = (torch.from_numpy(each).to(model.device) for each in both)
-    call = model.prepare(tokens, mask, types=kinds if model.named_types else None)
-    return model.stack(tokens.view(-1, tokens.shape[-1]), call).flatten(0, 1), ends
+class Found(NamedTuple):
+    """Of each reply: `nats`, its share of the loss · `words`: nats and tokens of the right one · `scores`: of all candidates, the right one
+    first; empty where nothing is chosen."""
+
+    nats: Sequence[Tensor]
+    words: list[tuple[Tensor, int]]
+    scores: Sequence[Tensor]
+
+
+def _found(model: Any, source: Laid, rows: np.ndarray, pad: int) -> Found:
+    """What a model makes of examples (B, 4): each dialogue is read once, and behind it, as branches, all that may end a reply."""
+    goal, way = source.goal, source.goal.way
+    laid = [_branched(goal.reading(source, number, key), goal.speakers, way.choices > 1) for _, _, number, key in rows.tolist()]
+    longest = max(len(each.ids) for each in laid)
+    ids, types = np.full((2, len(laid), longest), pad, np.int64)
+    branches = np.zeros((len(laid), longest, 2), np.int64)
+    branches[..., 1] = np.arange(longest)  # padding sees itself
+    for row, each in enumerate(laid):
+        size = len(each.ids)
+        ids[row, :size], types[row, :size], branches[row, :size] = each.ids, each.types, each.branches
+    tokens, kinds, both = (torch.from_numpy(each) for each in (ids, types, branches))
+    mask = Mask(branches=both) if way.choices > 1 else Mask()
+    x = model.stack(tokens.to(model.device), model.prepare(tokens, mask, types=kinds.to(model.device) if model.named_types else None))
+    asked = [each.asked(row * longest) for row, each in enumerate(laid)]
+    places, ends, targets = (np.concatenate(each) for each in zip(*asked, strict=True))
+    x = x.flatten(0, 1)  # (B · L, D)
+    logits = words(model, x[torch.from_numpy(places).to(x.device)]).float()  # (R, V)
+    lost = F.cross_entropy(logits, torch.from_numpy(targets).to(x.device), reduction="none")
+    sizes = [size for each in laid for size in each.sizes]
+    said = [(some.sum(), len(some)) for some in lost.split(sizes)]
+    nats = [way.lm_coef / goal.length * each for each, _ in said]
+    if way.choices == 1:
+        return Found(nats, said, [])
+    scores = chosen(model, x[torch.from_numpy(ends).to(x.device)]).float()  # (S,)
+    of_each = scores.split([count for each in laid for count in each.counts])
+    return Found([a - way.mc_coef * some.log_softmax(0)[0] for a, some in zip(nats, of_each, strict=True)], said, of_each)
+
+
+class Branched(NamedTuple):
+    """A dialogue with all that may end its replies behind it. `spans`: its replies · `ends`: where candidates end, those of a reply side by
+    side, the right one first · `counts`: of each reply how many · `sizes`: tokens that are to be written, the end included."""
+
+    ids: np.ndarray
+    types: np.ndarray
+    branches: np.ndarray
+    spans: np.ndarray
+    ends: list[int]
+    counts: list[int]
+    sizes: list[int]
+    end: int
+
+    def asked(self, shift: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(behind which tokens something is to be written, where candidates end, what is to be written), `shift` further on."""
+        places = np.concatenate([np.arange(begin - 1, stop) for begin, stop in self.spans.tolist()])
+        targets = np.concatenate([np.append(self.ids[begin:stop], self.end) for begin, stop in self.spans.tolist()])
+        return places + shift, np.array(self.ends, np.int64) + shift, targets
+
+
+def _branched(read: Reading, who: Speakers, chooses: bool) -> Branched:
+    """A reading laid out: behind the dialogue, for each reply, its end, as the right candidate has one, and the wrong ones."""
+    ids, places, starts = [read.ids], [np.arange(len(read.ids))], [np.arange(len(read.ids))]
+    ends: list[int] = []
+    counts: list[int] = []
+    length, spans = len(read.ids), read.spans.tolist()
+    for (begin, stop), wrong in zip(spans, read.wrong, strict=True) if chooses else ():
+        for place, own in ((stop, np.array([who.eos])), *((begin, each) for each in wrong)):
+            ids.append(own)
+            places.append(np.full(len(own), place))
+            starts.append(np.full(len(own), length))
+            length += len(own)
+            ends.append(length - 1)
+        counts.append(1 + len(wrong))
+    types = np.concatenate([read.types, np.full(length - len(read.ids), who.first)])
+    branches = np.stack([np.concatenate(places), np.concatenate(starts)], 1)
+    sizes = (read.spans[:, 1] - read.spans[:, 0] + 1).tolist()
+    return Branched(np.concatenate(ids), types, branches, read.spans, ends, counts, sizes, who.eos)
 
 
 def words(model: Any, x: Tensor) -> Tensor:
@@ -76,29 +122,21 @@ def words(model: Any, x: Tensor) -> Tensor:
 def chosen(model: Any, x: Tensor) -> Tensor:
     """Hidden states (S, D) where candidates end -> (S,) how well each fits. InputError for a model that cannot say."""
     if not isinstance(model.head, DoubleHeads):
-        raise InputError(
-            f"this model was built for {model.config.task}, so it chooses among no candidates: train one with --mc-coef above 0"
-        )
+        raise InputError(f"this model was built for {model.config.task} and cannot choose: train one with --mc-coef above 0")
     return model.head.choice(x[:, None], model.stack.embed.tokens, Mask())
 
 
 def outcomes(model: Model, source: Laid, rows: np.ndarray, pad: int, *, pack: bool = False) -> Outcome:
-    """The same as a number; of each example (nats of the right reply, its tokens, scores of the candidates, the right one first)."""
-    choices = [source.goal.choice(source, number, key) for _, _, number, key in rows.tolist()]
-    found = [told for some in _gathered(choices) for told in heard(model, source.goal.speakers, some)]
-    way, total = source.goal.way, 0.0
-    for nats, _, scores in found:
-        total += way.lm_coef / source.goal.length * nats
-        total += way.mc_coef * -torch.tensor(scores).log_softmax(0)[0].item() if way.choices > 1 else 0.0
-    return Outcome(total, len(rows), found, [None] * len(rows))
+    """The same as numbers; of each example its replies: (nats of the right one, its tokens, scores of the candidates, the right one
+    first)."""
+    found = _found(model, source, rows, pad)
+    scores = [some.tolist() for some in found.scores] or [[0.0] for _ in found.nats]
+    each = iter([(nats.item(), count, some) for (nats, count), some in zip(found.words, scores, strict=True)])
+    of_rows = [[next(each) for _ in range(int(size))] for size in np.diff(source.goal.firsts)[rows[:, 2]]]
+    return Outcome(float(sum(nats.item() for nats in found.nats)), len(found.nats), of_rows, [None] * len(rows))
 
 
-def _gathered(choices: Sequence[Choice]) -> list[list[Choice]]:
-    """Examples to be read together: their prompts have about `TOGETHER` tokens."""
-    step = max(1, TOGETHER // max(len(choice.prompt) for choice in choices))
-    return [list(choices[i : i + step]) for i in range(0, len(choices), step)]
-
-
+@torch.no_grad()
 def heard(model: Any, who: Speakers, choices: Sequence[Choice], *, likely: bool = False) -> list[tuple[float, int, list[float]]]:
     """What a model says of examples: of each (nats of the right reply, its tokens, scores of its candidates, the right one first). Every
     prompt is read once, and each candidate behind it. `likely`: candidates are scored by their mean log-probability, not by the head."""

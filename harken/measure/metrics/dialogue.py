@@ -45,14 +45,15 @@ class Chosen:
     def __init__(self, candidates: int) -> None:
         self.candidates = candidates
 
-    def row(self, prediction: tuple[float, int, Sequence[float]], reference: Any = None) -> list[float]:
-        nats, tokens, (right, *wrong) = prediction
-        return [nats, tokens, float(all(right > each for each in wrong))]
+    def row(self, prediction: Sequence[tuple[float, int, Sequence[float]]], reference: Any = None) -> list[float]:
+        """`prediction`: of each reply of an example its nats, its tokens, and the scores of its candidates, the right one first."""
+        hits = sum(all(right > each for each in wrong) for _, _, (right, *wrong) in prediction)
+        return [sum(nats for nats, _, _ in prediction), sum(tokens for _, tokens, _ in prediction), hits, len(prediction)]
 
     def value(self, rows: np.ndarray) -> dict[str, float]:
-        nats, tokens, hits = rows.sum(0).tolist()
+        nats, tokens, hits, replies = rows.sum(0).tolist()
         found = {"perplexity": math.exp(min(nats / tokens, 700.0)) if tokens else math.nan}
-        return found | ({f"hits@1_of_{self.candidates}": hits / len(rows)} if self.candidates > 1 else {})
+        return found | ({f"hits@1_of_{self.candidates}": hits / replies} if self.candidates > 1 else {})
 
     def signature(self, rows: np.ndarray) -> str:
         return f"hits@1|candidates:{self.candidates}|ties:worst"
