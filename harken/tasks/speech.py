@@ -62,8 +62,8 @@ class Speech:
         self.model, self.tokenizer = model, tokenizer
         learned, usual = learning(model)
         templated = tokenizer.extra.get("chat_template") is not None
-        dialogue = learned == "dialogue" or model.config.task == "double-heads" or not templated
-        self.dialogue = dialogue and speakers_of(tokenizer) is not None
+        either = model.config.task == "double-heads" or not templated  # where nobody recorded what it learned by last
+        self.dialogue = speakers_of(tokenizer) is not None and (learned == "dialogue" or (learned != "instruct" and either))
         self.history = usual if history is None and self.dialogue else history
         self.front, self.stops = ("", ()) if self.dialogue else marks(template_of(tokenizer), special_names(tokenizer.target))
 

@@ -132,6 +132,11 @@ def test_a_shorter_history(kind: str, talker: Callable[..., Any], tmp_path: Path
     (tmp_path / "harken.json").write_text(json.dumps({"task": "dialogue", "options": {"history": 3}}))
     if kind == "dialogue":
         assert harken.chat(str(tmp_path)).speech.history == 3  # as it learned
+        pair[1].extra["chat_template"] = CHATML
+        assert Speech(*pair).dialogue  # it has a choice head
+        harken.save(*pair, tmp_path)
+        (tmp_path / "harken.json").write_text(json.dumps({"task": "instruct"}))
+        assert not harken.chat(str(tmp_path)).speech.dialogue  # it learned something else since
 
 
 def test_what_is_too_long_is_said(talker: Callable[..., Any], refusal: Any) -> None:
