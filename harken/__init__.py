@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .checkpoint.save import save
     from .commands import tokenizer
     from .commands.analogy import analogy
+    from .commands.chat import chat
     from .commands.compare import compare
     from .commands.convert import convert
     from .commands.demo import demo
@@ -39,6 +40,7 @@ __all__ = [
     "Tokenizer",
     "__version__",
     "analogy",
+    "chat",
     "compare",
     "convert",
     "demo",
@@ -61,6 +63,7 @@ _HOMES = {
     "train": "harken.commands.train:train",
     "generate": "harken.commands.generate:generate",
     "stream": "harken.commands.generate:stream",
+    "chat": "harken.commands.chat:chat",
     "next": "harken.commands.next:next_tokens",
     "score": "harken.measure.score:score",
     "evaluate": "harken.commands.eval:evaluate",
