@@ -44,7 +44,7 @@ OPTIONS = {
     "label_smoothing": ("classification",),
     "ranking_loss": ("ranking",),
     "mend": ("token-classification", "span"),
-    "skip_bad_rows": tuple(LABELLED),
+    "skip_bad_rows": (*LABELLED, "instruct"),
 }
 """Which tasks an option is for."""
 WHOLE, MOST = 8, 30_000

@@ -6,11 +6,11 @@ from types import ModuleType
 
 from ..base.errors import InputError
 from ..objectives.objective import LABELLED
-from . import corrupted, labelled, pairs, prepare
+from . import corrupted, instruct, labelled, pairs, prepare
 from .options import TrainOptions
 from .signal import signal_of
 
-_READERS = {"language-modeling": prepare, "text2text": pairs, **dict.fromkeys(LABELLED, labelled)}
+_READERS = {"language-modeling": prepare, "text2text": pairs, "instruct": instruct, **dict.fromkeys(LABELLED, labelled)}
 
 
 def material_of(name: str, options: TrainOptions) -> ModuleType:
@@ -22,4 +22,5 @@ def material_of(name: str, options: TrainOptions) -> ModuleType:
         raise InputError(f"--target is for a model that answers a source; the family {name} learns from texts by {task}")
     corrupted.check(options, task)
     labelled.check(options, task)
+    instruct.check(options, task)
     return _READERS.get(task, corrupted)

@@ -24,6 +24,7 @@ from ..text.tokenizer import Tokenizer
 from . import plan as planning
 from .best import check_best
 from .folder import has_bf16
+from .instruct import outfitted
 from .layers import Layers
 from .material import material_of
 from .options import TrainOptions
@@ -81,6 +82,8 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if (learns := family(config.model_type).LEARNS) != "gradients":
         raise InputError(f"{folder} holds a {config.model_type} model, which learns by {learns}: train a new one on all the text instead")
     tokenizer, pieces = words_of(folder, config, options.tokenizer)
+    if shaped.task == "instruct":
+        tokenizer, pieces = outfitted(tokenizer, pieces)
     span = undrawn(config).span
     if options.context is not None and options.context > span:
         raise InputError(f"--context {options.context} is more than the {span} tokens that {source} reads at once: give at most that")
