@@ -1,4 +1,4 @@
-"""`harken eval MODEL DATA`: how well a model predicts a text."""
+"""`harken eval MODEL DATA`: how well a model predicts a text, answers, or tells labels apart."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.options import argument, option
+from .answered import of_chats
 from .command import command
 from .judged import lines, numbers, of_labelled
 from .written import of_answers
@@ -33,7 +34,11 @@ class EvalOptions:
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
     columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
     metrics: str | None = option(None, "of pairs: write every answer and measure it by these, with commas: bleu, chrf, rouge, exact")
-    against: str | None = option(None, "of labelled examples: a second model, for a paired test on the same ones")
+    task: Literal["instruct"] | None = option(
+        None, "instruct: chats and instructions, of a model that did not learn by them (default: the task it learned)"
+    )
+    answers: int = option(200, "of chats and instructions: how many are answered, evenly spread (0: the loss alone)", min=0)
+    against: str | None = option(None, "of labelled examples and chats: a second model, for a paired test on the same ones")
     mend: bool = option(
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
     )
@@ -74,11 +79,13 @@ def evaluate(options: EvalOptions) -> Evaluation:
     model, tokenizer = opened(options.model)
     model.pack()
     learned_by = recorded(options.model)
-    task = learned_by.get("task") or model.config.task
+    task = options.task or learned_by.get("task") or model.config.task
+    if task == "instruct":
+        return Evaluation(**of_chats(options, model, tokenizer))
     if (judged := task_of(model, task)) is not None:
         return Evaluation(**of_labelled(options, judged, model, tokenizer))
     if options.against is not None:
-        raise InputError(f"--against is for labelled examples; this model was built for {model.config.task}")
+        raise InputError(f"--against is for labelled examples and chats; this model was built for {model.config.task}")
     if task in ("masked-language-modeling", "pretraining", "span-corruption", "denoising"):
         return of_corrupted(options, model, tokenizer, task, learned_by)
     if model.reads == "source":

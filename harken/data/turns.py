@@ -27,10 +27,12 @@ Overflow = Literal["window", "truncate", "drop"]
 
 @dataclass(frozen=True)
 class Turns:
-    """`spans`: the ids of all chats, each predicted whole but its first · `learned` (T,) bool: what of them counts."""
+    """`spans`: the ids of all rows, each predicted whole but its first · `learned` (T,) bool: what of them counts · `chats` (n,): which
+    chat each row is of."""
 
     spans: Spans
     learned: np.ndarray
+    chats: np.ndarray
 
     @property
     def targets(self) -> int:
@@ -79,12 +81,14 @@ class Fates:
     """What becomes of chats: how many are read whole, in several rows, cut or left out, and of their answers likewise."""
 
     rows: list[Said] = field(default_factory=list)
+    of: list[int] = field(default_factory=list)
     chats: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("whole", "in several rows", "cut", "left out"), 0))
     answers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("learned", "cut", "left out"), 0))
 
     def take(self, whole: Said, fate: str, rows: Sequence[Said], *, cut: int = 0) -> None:
         """Count one chat. `cut`: answers of its rows that are not whole."""
         self.rows += rows
+        self.of += [sum(self.chats.values())] * len(rows)
         learned = sum(row.answers for row in rows)
         self.chats[fate] += 1
         self.answers["learned"] += learned - cut
@@ -144,7 +148,7 @@ def laid_out(
         raise InputError(
             f"{examples.name}: none of its {len(whole):,} chats fits into the context of {context:,} tokens: give a larger one"
         )
-    made = _joined(fates.rows, context)
+    made = _joined(fates, context)
     _count(fates, made, tokenizer, ledger, stage)
     return made
 
@@ -207,12 +211,13 @@ def _last(tokenizer: Tokenizer, messages: Sequence[Message], context: int) -> tu
     return Said(ids[:last], learned[:last], len(begun)), int(cut)
 
 
-def _joined(rows: Sequence[Said], context: int) -> Turns:
+def _joined(fates: Fates, context: int) -> Turns:
+    rows = fates.rows
     edges = np.cumsum([0, *(len(row.ids) for row in rows)])
     ids = np.concatenate([np.array(row.ids, np.int32) for row in rows])
     learned = np.concatenate([np.array(row.learned, bool) for row in rows])
     learned[edges[:-1]] = False  # nothing stands in front of a first token
-    return Turns(Spans(ids, np.stack([edges[:-1] + 1, edges[1:]], 1), None, context), learned)
+    return Turns(Spans(ids, np.stack([edges[:-1] + 1, edges[1:]], 1), None, context), learned, np.array(fates.of))
 
 
 def _count(fates: Fates, made: Turns, tokenizer: Tokenizer, ledger: Ledger, stage: str) -> None:

@@ -169,13 +169,18 @@ def generation(turns: Turns, tokenizer: Tokenizer) -> dict[str, Sequence[int]]:
 
 
 def tell(ledger: Ledger, context: int) -> None:
-    """Say what was cut, left out or is unknown."""
-    for fate in ("in several rows", "cut", "left out"):
-        if n := ledger.get("tokens", f"chats {fate}"):
-            say(f"{n:,} chats are longer than the context of {context} and are {'read ' * (fate == 'in several rows')}{fate}")
-    if lost := ledger.get("tokens", "answers left out"):
-        say(f"{lost:,} of {ledger.get('tokens', 'answers'):,} answers are not learned")
+    """Say what was cut, left out or is unknown, and all counts."""
+    tell_cut(ledger, context)
     if unknown := ledger.get("valid tokens", "unknown"):
         say(f"{unknown:,} held-out tokens are not in the vocabulary and are read as unknown")
     for line in ledger.summary():
         say(line)
+
+
+def tell_cut(ledger: Ledger, context: int) -> None:
+    """Say what was cut or left out."""
+    for fate in ("in several rows", "cut", "left out"):
+        if n := ledger.get("tokens", f"chats {fate}"):
+            say(f"{n:,} chats are longer than the context of {context} and are {'read ' * (fate == 'in several rows')}{fate}")
+    if lost := ledger.get("tokens", "answers left out"):
+        say(f"{lost:,} of {ledger.get('tokens', 'answers'):,} answers are left out")

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import harken
 from harken.base.errors import InputError
+from harken.cli import main
 from harken.text.chat import CHATML, chat_ids
 from harken.text.tokenizer import Tokenizer
 
@@ -131,3 +132,44 @@ def test_wrong_rows_are_listed_or_left_out(data: Path, tmp_path: Path):
         harken.train(str(path), task="instruct", model="llama", steps=2, out=str(tmp_path / "run"), **SMALL)
     found = harken.train(str(path), task="instruct", model="llama", steps=2, out=str(tmp_path / "run"), skip_bad_rows=True, **SMALL)
     assert json.loads((Path(found.run) / "harken.json").read_text())["ledger"]["read"]["wrong rows left out"] == 2
+
+
+def test_answers_are_measured_beside_what_takes_no_effort_and_the_base(tuned: Path, data: Path, tmp_path: Path, capsys):
+    found = harken.evaluate(tuned, str(data / "alpaca.jsonl"), answers=30, against=str(tuned.parent / "base"))
+    assert (found.task, found.examples, found.unit) == ("instruct", 120, "nats per token of the answers")
+    assert found.metrics["rougeL"] == found.metrics["ends"] == found.metrics["length_ratio"] == 1.0 and found.metrics["empty"] == 0.0
+    assert found.loss < 0.1 and found.bits_per_byte < found.loss
+    assert set(found.intervals) == {"loss", "perplexity", "bits_per_byte", "rougeL", "ends", "empty", "length_ratio"}
+    assert 0.2 < found.baselines["nearest training answer"]["rougeL"] <= 1.0
+    assert found.against["loss"]["difference"] < -1 and found.against["loss"]["p"] < 0.01
+    assert found.against["rougeL"]["difference"] > 0.5 and found.against["rougeL"]["value"] == 1.0
+    assert found.ledger["answers"] == {"prompts answered": 30, "prompts not asked": 90}
+    assert "30 of 120 chats are answered" in capsys.readouterr().err
+
+
+def test_the_loss_of_eval_is_that_of_the_run_and_answers_can_be_left_out(tuned: Path, data: Path, tmp_path: Path):
+    one = harken.evaluate(tuned, str(data / "chats.jsonl"), answers=0)
+    assert one.tokens == one.ledger["tokens"]["tokens learned"] and one.metrics.keys() == {"seen_in_training"} and not one.baselines
+    run = harken.train(
+        str(data / "alpaca.jsonl"), valid=str(data / "chats.jsonl"), task="instruct", model=str(tuned), steps=1, out=str(tmp_path / "run"),
+        learning_rate=1e-9, overflow="window",
+    )  # fmt: skip
+    assert run.loss == pytest.approx(one.loss, rel=1e-4)
+
+
+def test_the_command_line_trains_and_measures(data: Path, tmp_path: Path, capsys):
+    path = tmp_path / "twenty.jsonl"
+    path.write_text("".join((data / "alpaca.jsonl").read_text().splitlines(keepends=True)[:20]))
+    out = str(tmp_path / "run")
+    small = ["--width", "16", "--layers", "1", "--heads", "1", "--steps", "3", "--model", "llama"]
+    assert main(["train", str(path), "--task", "instruct", "--out", out, *small]) == 0
+    assert "nats per token of the answers" in capsys.readouterr().err
+    assert main(["eval", out, str(path), "--answers", "3"]) == 0
+    said = capsys.readouterr().out
+    for line in ("loss ", "rougeL", "ends", "empty", "length_ratio", "measured on    20 examples", "nearest training answer"):
+        assert line in said
+    assert main(["generate", out, "name the colour", "--chat", "--max-new-tokens", "4"]) == 0
+    path.write_text('{"text": "a"}\n')
+    assert main(["eval", out, str(path)]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and "Traceback" not in said.err

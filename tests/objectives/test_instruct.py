@@ -27,7 +27,7 @@ def turns(seed: int = 0) -> Turns:
     learned[ends - 1] = True
     learned[ends - lengths] = False
     ids = rng.integers(0, 40, int(ends[-1])).astype(np.int32)
-    return Turns(Spans(ids, np.stack([ends - lengths + 1, ends], 1), None, 32), learned)
+    return Turns(Spans(ids, np.stack([ends - lengths + 1, ends], 1), None, 32), learned, np.arange(12))
 
 
 def gradients(model, loss) -> dict[str, torch.Tensor]:
