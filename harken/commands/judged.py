@@ -55,7 +55,8 @@ def difference(found: Any) -> dict[str, float]:
 
 def lines(found: Any, other: str | None) -> list[str]:
     """What a person reads."""
-    made = [f"loss           {found.loss:.4f} {found.unit}", *numbers(found)]
+    inside = f"  ({span['low']:.4f} to {span['high']:.4f})" if (span := found.intervals.get("loss")) else ""
+    made = [f"loss           {found.loss:.4f} {found.unit}{inside}", *numbers(found)]
     made.append(f"measured on    {found.examples:,} examples of {found.tokens:,} tokens")
     if known := found.metrics.get("seen_in_training"):
         made.append(f"not new        {known:,} of the {found.examples:,} texts also occur in the training data")

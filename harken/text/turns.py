@@ -38,6 +38,10 @@ def parts(tokenizer: Tokenizer, text: str, spans: Places, guarded: Places) -> li
             ids = _encoded(tokenizer, text, base, edge, guarded)
         found.append(ids[len(known) :])
         last, known = edge, ids
+        if known and known[-1] in tokenizer.special_ids:  # nothing reaches over it: in front of it all is settled
+            name = str(tokenizer.inner.id_to_token(known[-1]))
+            if text.endswith(name, base, edge):
+                base, known = edge - len(name), known[-1:]
     return found
 
 

@@ -89,3 +89,12 @@ def test_what_cannot_be_told_is_refused(tokenizer):
         chat = ask if template != PLAIN else [ask[1], *ask]  # nothing asks for a greeting
         with pytest.raises(InputError, match=r"does not mark what the assistant says.* generation %} in front of it"):
             learned_ids(tokenizer, chat)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_ids_are_those_of_the_whole_text_where_no_token_would_reach_over_a_border(tokenizer, name):
+    tokenizer.extra["chat_template"] = TEMPLATES[name]
+    talk = [{"role": role, "content": text} for text in ("What is so?", "é 🙂 日本", "x") for role in ("user", "assistant")]
+    text, ids = chat_ids(tokenizer, talk, add_generation_prompt=False)
+    if name != "bare":  # there an answer begins with the blank in front of it, or a word's mark
+        assert ids == tokenizer.parsing.encode(text, add_special_tokens=False).ids
