@@ -36,7 +36,7 @@ def of_chats(options: Any, model: Model, tokenizer: Tokenizer) -> dict[str, Any]
     found = likelihoods(asked)
     likely = Tally(Likelihood())
     likely.take(found[found[:, 1] > 0])
-    written = tallied(answers(asked, numbers), chats, numbers) if len(numbers) else None
+    written = tallied(answers(asked, numbers, options), chats, numbers) if len(numbers) else None
     tallies = [likely] if written is None else [likely, written]
     spans = {name: span for tally in tallies for name, span in intervals(tally).items()}
     values = likely.value()
@@ -62,7 +62,7 @@ def of_chats(options: Any, model: Model, tokenizer: Tokenizer) -> dict[str, Any]
         beside = tallied(nearest(train, chats, numbers), chats, numbers).value()
         facts["baselines"] = {"nearest training answer": {name: beside[name] for name in ("rougeL", "length_ratio")}}
     if other is not None:
-        theirs = tallied(answers(other, numbers), chats, numbers) if len(numbers) else None
+        theirs = tallied(answers(other, numbers, options), chats, numbers) if len(numbers) else None
         compared = against((likelihoods(other), theirs), (found, written))
         facts["against"] = {name: difference(each) for name, each in compared.items()}
     return facts

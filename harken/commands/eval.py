@@ -38,6 +38,8 @@ class EvalOptions:
         None, "instruct: chats and instructions, of a model that did not learn by them (default: the task it learned)"
     )
     answers: int = option(200, "of chats and instructions: how many are answered, evenly spread (0: the loss alone)", min=0)
+    temperature: float = option(0.0, "of these answers: 0 always the likeliest token, above it drawn, from seed 0", min=0)
+    no_repeat_ngram_size: int | None = option(None, "of these answers: so many tokens in a row stand in none of them twice", min=1)
     against: str | None = option(None, "of labelled examples and chats: a second model, for a paired test on the same ones")
     mend: bool = option(
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"

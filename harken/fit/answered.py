@@ -96,13 +96,14 @@ def chosen(fits: np.ndarray, most: int) -> list[int]:
     return kept.tolist()
 
 
-def answers(asked: Asked, numbers: Sequence[int]) -> list[tuple[str, bool]]:
-    """What the model says to some prompts, always the likeliest token, and whether it ends by itself."""
-    options = DecodeOptions(max_new_tokens=min(LONGEST, asked.model.context - 1), temperature=0.0)
+def answers(asked: Asked, numbers: Sequence[int], options: Any) -> list[tuple[str, bool]]:
+    """What the model says to some prompts, and whether it ends by itself; `options`: temperature and no_repeat_ngram_size."""
+    most = min(LONGEST, asked.model.context - 1)
+    how = DecodeOptions(max_new_tokens=most, temperature=options.temperature, no_repeat_ngram_size=options.no_repeat_ngram_size, seed=0)
     found: list[tuple[str, bool]] = []
     for at in range(0, len(numbers), TOGETHER):
         prompts = [question(asked.chats[n]) for n in numbers[at : at + TOGETHER]]
-        found += [(one.text, one.finish_reason == "stop") for one in generate(asked.model, asked.tokenizer, prompts, options)]
+        found += [(one.text, one.finish_reason == "stop") for one in generate(asked.model, asked.tokenizer, prompts, how)]
     return found
 
 
