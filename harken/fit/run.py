@@ -18,6 +18,7 @@ from ..base.report import say, span
 from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..data.laid import Laid
+from ..data.turns import Turns
 from ..decode.generate import generate
 from ..decode.options import DecodeOptions
 from ..families.table import FAMILIES, family
@@ -285,5 +286,6 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         if numbers:
             say(f"{side}: {', '.join(f'{name} {value:.4f}' for name, value in numbers.items())}")
     then = f"generate {folder.path} --temperature 0.8" if data.prompts else f"eval {folder.path}"
+    then = f'generate {folder.path} --chat "…"' if isinstance(data.train, Turns) else then
     say(f"the run is in {folder.path}: harken {then}")
     return trained

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import harken
 from harken.base.errors import InputError
 from harken.cli import main
+from harken.fit import fit as fitting
 from harken.text.chat import CHATML, chat_ids
 from harken.text.tokenizer import Tokenizer
 
@@ -89,14 +90,26 @@ def test_transformers_reads_and_writes_what_we_do(tuned: Path):
     assert (tuned / "chat_template.jinja").read_text() == CHATML
 
 
-def test_a_new_model_learns_chats_and_a_stopped_run_goes_on(data: Path, tmp_path: Path):
-    asked = {"task": "instruct", "model": "llama", "tokenizer": "char", **SMALL}
-    whole = harken.train(str(data / "chats.jsonl"), out=str(tmp_path / "a"), steps=8, eval_every=4, **asked)
-    assert json.loads((tmp_path / "a" / "harken.json").read_text())["ledger"]["tokens"]["answers learned"] >= 200
-    again = harken.train(None, replay=str(tmp_path / "a"), out=str(tmp_path / "b"))
-    assert again.loss == whole.loss
-    resumed = harken.train(None, resume=True, out=str(tmp_path / "b"))
-    assert resumed.loss == whole.loss and resumed.steps == 8
+def test_a_new_model_learns_chats_and_a_stopped_run_goes_on_to_the_same_bits(data: Path, tmp_path: Path, monkeypatch):
+    asked = {"task": "instruct", "model": "llama", "tokenizer": "char", "steps": 8, "eval_every": 4, "save_every": 0.0, **SMALL}
+    whole = harken.train(str(data / "chats.jsonl"), out=str(tmp_path / "whole"), **asked)
+    assert json.loads((tmp_path / "whole" / "harken.json").read_text())["ledger"]["tokens"]["answers learned"] >= 200
+    learn = fitting.learn
+
+    def until(*given):
+        if given[-1] == 5:
+            raise KeyboardInterrupt
+        return learn(*given)
+
+    monkeypatch.setattr(fitting, "learn", until)
+    with pytest.raises(KeyboardInterrupt):
+        harken.train(str(data / "chats.jsonl"), out=str(tmp_path / "parts"), **asked)
+    monkeypatch.undo()
+    assert harken.train(resume=True, out=str(tmp_path / "parts")).loss == whole.loss
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
+    both = [(tmp_path / name / "generation_config.json").read_text() for name in ("whole", "parts")]
+    assert both[0] == both[1]
 
 
 def test_a_base_with_a_template_keeps_it_and_its_tokens(tuned: Path, data: Path, tmp_path: Path):
@@ -164,11 +177,13 @@ def test_the_command_line_trains_and_measures(data: Path, tmp_path: Path, capsys
     small = ["--width", "16", "--layers", "1", "--heads", "1", "--steps", "3", "--model", "llama"]
     assert main(["train", str(path), "--task", "instruct", "--out", out, *small]) == 0
     assert "nats per token of the answers" in capsys.readouterr().err
-    assert main(["eval", out, str(path), "--answers", "3"]) == 0
+    assert main(["eval", out, str(path), "--answers", "3", "--no-repeat-ngram-size", "2"]) == 0
     said = capsys.readouterr().out
     for line in ("loss ", "rougeL", "ends", "empty", "length_ratio", "measured on    20 examples", "nearest training answer"):
         assert line in said
     assert main(["generate", out, "name the colour", "--chat", "--max-new-tokens", "4"]) == 0
+    assert main(["generate", out, " ", "--chat"]) == 2
+    capsys.readouterr()
     path.write_text('{"text": "a"}\n')
     assert main(["eval", out, str(path)]) == 2
     said = capsys.readouterr()
