@@ -4,11 +4,11 @@
 texts that are no code are left out), trains byte-level BPE with a causal Transformer and with Kneser-Ney counts, and tells for each
 
 - bits per byte of the held-out files
-- how many functions it completes so that they parse. A prompt is the head of a held-out function: its `def` and its docstring, of whose
-  like no training file holds. What follows is at most 128 tokens and ends before the first line that is not blank and is indented
-  no deeper than the `def`, which is where the function ends; where it has not ended by then, its last line that is whole is the last. It
-  counts where head and completion parse and hold a statement that the head does not. How the function really goes on is cut and judged
-  in the same way: that is the best there is.
+- how many functions it completes so that they parse. A prompt is the head of a held-out function, its `def` and its docstring, that no
+  training file holds. A completion has at most 128 tokens. It ends before the first line that is not blank and is indented no deeper than
+  the `def`, as the function does; where no such line comes, with its last whole line. It counts where head and completion parse and hold
+  a statement that is no docstring. How the function really goes on is cut and judged in the same way; only functions are asked for that
+  really end within 128 tokens.
 
 `--tiny` takes seconds.   Sennrich et al. 2016, https://arxiv.org/abs/1508.07909 · Chen and Goodman 1998, "An Empirical Study of Smoothing"
 """
@@ -20,7 +20,7 @@ import hashlib
 import sysconfig
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ BETWEEN = "\n<|endoftext|>\n"
 
 @dataclass(frozen=True)
 class Function:
-    """`head`: its def and its docstring, without the last line end, as its blanks are in one token with those of the next line · `rest`:
-    what follows in the file · `indent`: blanks before the def."""
+    """`head`: its def and its docstring, without the last line end, which is in one token with the blanks of the next line · `rest`: what
+    follows in the file, more of it than is ever judged · `indent`: blanks before the def."""
 
     name: str
     head: str
@@ -83,7 +83,7 @@ def functions(name: str, text: str) -> Iterator[Function]:
         if not own or own[0].lineno <= (last := node.body[0].end_lineno if told else node.body[0].lineno - 1) or last < node.lineno:
             continue
         head = "".join(lines[node.lineno - 1 : last]).removesuffix("\n")
-        yield Function(f"{name}:{node.lineno}", head, "\n" + "".join(lines[last:]), node.col_offset)
+        yield Function(f"{name}:{node.lineno}", head, "\n" + "".join(lines[last : last + NEW_TOKENS]), node.col_offset)
 
 
 def ended(text: str, indent: int, *, whole: bool) -> tuple[str, bool]:
@@ -110,21 +110,31 @@ def parses(function: Function, body: str) -> bool:
     return len(made.body) > (ast.get_docstring(made, clean=False) is not None)
 
 
-def judged(chosen: list[Function], texts: list[str], whole: list[bool]) -> dict[str, float]:
+def judged(chosen: list[Function], texts: Sequence[str], whole: Sequence[bool]) -> dict[str, float]:
     """Shares of the functions that parse, and that end within the tokens they have."""
     bodies = [ended(text, each.indent, whole=done) for each, text, done in zip(chosen, texts, whole, strict=True)]
     right = [parses(each, body) for each, (body, _) in zip(chosen, bodies, strict=True)]
     return {"parse": sum(right) / len(right), "end": sum(end for _, end in bodies) / len(bodies)}
 
 
+def really(function: Function, tokenizer: harken.Tokenizer) -> tuple[str, bool]:
+    """How a function goes on, as a model would have written it: cut after as many tokens, and whether that is all there is."""
+    ids = list(tokenizer.encode(function.rest))
+    return tokenizer.decode(ids[:NEW_TOKENS]), len(ids) <= NEW_TOKENS
+
+
 def choose(held: dict[str, str], train: str, tokenizer: harken.Tokenizer, count: int) -> list[Function]:
-    """Functions of held-out files whose head is short enough and stands in no training file, in an order that does not depend on names."""
+    """Functions of held-out files that end in time, whose head is short enough and stands in no training file, in an order that says
+    nothing of them."""
     every = (each for name, text in held.items() for each in functions(name, text))
-    found = sorted(every, key=lambda each: number_of(each.name))
     heads: dict[str, Function] = {}
-    for each in found:
-        if len(heads) < count and each.head not in train and len(tokenizer.encode(each.head)) <= MOST_HEAD:
-            heads.setdefault(each.head, each)
+    for each in sorted(every, key=lambda each: number_of(each.name)):
+        if len(heads) == count:
+            break
+        if each.head not in train and len(tokenizer.encode(each.head)) <= MOST_HEAD:
+            text, whole = really(each, tokenizer)
+            if ended(text, each.indent, whole=whole)[1]:
+                heads.setdefault(each.head, each)
     return list(heads.values())
 
 
@@ -158,9 +168,8 @@ def main() -> None:
     harken.train(str(out / "train.txt"), model="llama", out=str(out / "llama"), **words, **budget)
     tokenizer = harken.Tokenizer.load(str(out / "llama"))
     chosen = choose(held, train, tokenizer, 4 if asked.tiny else asked.functions)
-    rests = [list(tokenizer.encode(each.rest)) for each in chosen]
-    texts = [tokenizer.decode(ids[:NEW_TOKENS]) for ids in rests]
-    tell(functions=len(chosen), really=judged(chosen, texts, [len(ids) <= NEW_TOKENS for ids in rests]))
+    texts, whole = zip(*(really(each, tokenizer) for each in chosen), strict=True)
+    tell(functions=len(chosen), really=judged(chosen, texts, whole))
     for model in ("llama", "ngram"):
         bits = harken.evaluate(str(out / model), str(out / "held.txt")).bits_per_byte
         drawn = {"likeliest": {"temperature": 0}, "drawn at 0.8": {"temperature": 0.8, "seed": 0}}
