@@ -50,10 +50,10 @@ def number_of(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def library() -> dict[str, str]:
-    """Path -> source of every file of the standard library that is code and parses."""
+def library(pattern: str = "**/*.py") -> dict[str, str]:
+    """Path -> source of every file of the standard library, or those of it that `pattern` names, that is code and parses."""
     folder, found = Path(sysconfig.get_paths()["stdlib"]), {}
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(folder.glob(pattern)):
         name = path.relative_to(folder)
         if LEFT_OUT.isdisjoint(name.parts):
             try:
@@ -153,9 +153,7 @@ def main() -> None:
     asked = parser.parse_args()
     out = asked.out or Path(tempfile.mkdtemp(prefix="harken-code-") if asked.tiny else "runs/python_code")
     out.mkdir(parents=True, exist_ok=True)
-    files = library()
-    if asked.tiny:
-        files = {name: text for name, text in files.items() if name.startswith("json/")}
+    files = library("json/*.py") if asked.tiny else library()
     aside = {name: number_of(name) % (3 if asked.tiny else HELD_OUT) == 0 for name in files}
     held = {name: text for name, text in files.items() if aside[name]}
     train = BETWEEN.join(text for name, text in files.items() if not aside[name])

@@ -1,8 +1,8 @@
 """Several tasks in one model, told apart by what stands in front of the input, as T5 has it: reverse, sort, and say how a review feels.
 
 `python recipes/text_to_text.py mix.toml --test test.toml --minutes 10`, where the file names pairs and a prefix for each kind of them
-(`[[part]]`, `data = "reviews.jsonl"`, `prefix = "sentiment: "`). It tells how many answers are right, word for word, and asks each kind once.
-`--tiny` writes such a mixture and takes seconds.
+(`[[part]]`, `data = "reviews.jsonl"`, `prefix = "sentiment: "`). It tells how many answers are right, word for word. `--tiny` writes such
+a mixture, asks each kind once, and takes seconds.
 
 Raffel et al. 2019, https://arxiv.org/abs/1910.10683
 """

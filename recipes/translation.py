@@ -15,19 +15,17 @@ from common import DOES, WHERE, WHO, ask, line, measure, tell
 
 import harken
 
-FRENCH = dict(
-    zip(
-        (*WHO, *DOES, *WHERE),
-        "renard héron hibou lièvre chat dort attend chante lit fleuve chemin mont grange".split(),
-        strict=True,
-    )
-)
+TO_FRENCH = {
+    **dict(zip(WHO, ("renard", "héron", "hibou", "lièvre", "chat"), strict=True)),
+    **dict(zip(DOES, ("dort", "attend", "chante", "lit"), strict=True)),
+    **dict(zip(WHERE, ("fleuve", "chemin", "mont", "hangar"), strict=True)),
+}
 
 
 def pair(rng: random.Random) -> str:
-    """A sentence, and what it is in French, of a kind."""
+    """A sentence, and what it is in French."""
     who, does, where = rng.choice(WHO), rng.choice(DOES), rng.choice(WHERE)
-    return line(source=f"the {who} {does} by the {where}", target=f"le {FRENCH[who]} {FRENCH[does]} près du {FRENCH[where]}")
+    return line(source=f"the {who} {does} by the {where}", target=f"le {TO_FRENCH[who]} {TO_FRENCH[does]} près du {TO_FRENCH[where]}")
 
 
 def main() -> None:
