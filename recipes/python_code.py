@@ -78,9 +78,10 @@ def functions(name: str, text: str) -> Iterator[Function]:
     for node in ast.walk(parsed(text)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        told = ast.get_docstring(node, clean=False) is not None
+        told, first = ast.get_docstring(node, clean=False) is not None, node.body[0]
+        last = (first.end_lineno or 0) if told else first.lineno - 1
         own = node.body[told:]
-        if not own or own[0].lineno <= (last := node.body[0].end_lineno if told else node.body[0].lineno - 1) or last < node.lineno:
+        if not own or not node.lineno <= last < own[0].lineno:
             continue
         head = "".join(lines[node.lineno - 1 : last]).removesuffix("\n")
         yield Function(f"{name}:{node.lineno}", head, "\n" + "".join(lines[last : last + NEW_TOKENS]), node.col_offset)
