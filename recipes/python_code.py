@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import sysconfig
 import tempfile
 import warnings
@@ -74,7 +75,7 @@ def parsed(text: str) -> ast.Module:
 
 def functions(name: str, text: str) -> Iterator[Function]:
     """Every function of a file whose lines are its own and that holds a statement besides its docstring."""
-    lines = text.splitlines(keepends=True)
+    lines = list(io.StringIO(text))  # as Python counts them: `splitlines` would also end one at a form feed
     for node in ast.walk(parsed(text)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -91,7 +92,7 @@ def ended(text: str, indent: int, *, whole: bool) -> tuple[str, bool]:
     """What of `text`, which goes on in the last line of a head, belongs to a function, and whether it ends there. `whole`: whether the
     text was written to its end; else the line it breaks off in is left out."""
     kept = []
-    for i, row in enumerate(text.splitlines(keepends=True)):
+    for i, row in enumerate(io.StringIO(text)):
         if i and row.strip() and len(row) - len(row.lstrip(" \t")) <= indent:
             return "".join(kept), True
         if row.endswith("\n") or whole:
@@ -106,9 +107,9 @@ def parses(function: Function, body: str) -> bool:
         tree = parsed(outer + function.head + body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    (only,) = tree.body
-    made: Any = only.body[0] if isinstance(only, ast.If) else only  # an `if` can only be ours
-    return len(made.body) > (ast.get_docstring(made, clean=False) is not None)
+    top: Any = tree.body
+    inside = top[0].body if function.indent else top
+    return len(top) == len(inside) == 1 and len(inside[0].body) > (ast.get_docstring(inside[0], clean=False) is not None)
 
 
 def judged(chosen: list[Function], texts: Sequence[str], whole: Sequence[bool]) -> dict[str, float]:

@@ -68,7 +68,7 @@ def code(monkeypatch: pytest.MonkeyPatch):
     sys.modules.pop("common", None)
 
 
-SOURCE = '''
+SOURCE = '''"""A form feed is no line end: \f"""
 def plain(a,
           b=2):
     return a
@@ -110,6 +110,7 @@ def test_heads_and_rests_of_functions(code) -> None:
         ('\n    """Only told."""\n', False),
         ("\n    # only a comment\n", False),
         ("\n    if a:\n", False),
+        ("\n    return a\r\fx = 1\n", False),  # Python sees a second statement at the margin
     ],
 )
 def test_what_counts_as_a_completion(code, text: str, right: bool) -> None:
