@@ -53,7 +53,7 @@ def test_next_sentence_prediction(cached: Callable[[str], str]) -> None:
 
 
 def test_wordpiece(cached: Callable[[str], str]) -> None:
-    tokenizer = harken.Tokenizer.load(cached(BERT))
+    _, tokenizer = harken.load(cached(BERT))
     tokens = [tokenizer.inner.id_to_token(i) for i in tokenizer.encode("Transformers revolutionized NLP")]
     assert tokens == ["[CLS]", "transformers", "revolution", "##ized", "nl", "##p", "[SEP]"]
 
