@@ -27,12 +27,14 @@ WHO, DOES, WHERE = ("fox", "heron", "owl", "hare", "cat"), ("sleeps", "waits", "
 
 @dataclass(frozen=True)
 class Asked:
-    """`test`: what the finished model is measured on, if anything · `train`: options for `harken.train`: a budget, where `tiny` a size."""
+    """`test`: what the finished model is measured on, if anything · `read`: options that say how files are read · `train`: those of
+    `harken.train`: the same, a budget, where `tiny` a size."""
 
     data: str
     test: str | None
     out: Path
     tiny: bool
+    read: dict[str, Any]
     train: dict[str, Any]
 
 
@@ -41,6 +43,7 @@ def parser_of(about: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", help="file to learn from")
     parser.add_argument("--test", help="file to measure on")
+    parser.add_argument("--columns", help="which of their columns hold what, as in text=1,label=2 or text=body")
     parser.add_argument("--out", type=Path, help="folder of the run")
     parser.add_argument("--minutes", type=float, default=5.0, help="to train each model for (default: 5)")
     parser.add_argument("--tiny", action="store_true", help="write a few examples, train for seconds; DATA is not needed")
@@ -59,10 +62,11 @@ def ask(about: str | None, name: str, make: Callable[[random.Random], str] | Non
         if make is not None:
             write(data, make, 60, seed=0)
             write(test, make, 20, seed=1)
-        return Asked(str(data), str(test), out, True, dict(TINY))
+        return Asked(str(data), str(test), out, True, {}, dict(TINY))
     if given.data is None:
         parser.error("DATA is missing: name a file, or give --tiny")
-    return Asked(given.data, given.test, given.out or Path("runs") / recipe, False, {"minutes": given.minutes})
+    read = {"columns": given.columns} if given.columns else {}
+    return Asked(given.data, given.test, given.out or Path("runs") / recipe, False, read, {**read, "minutes": given.minutes})
 
 
 def write(path: Path, make: Callable[[random.Random], str], count: int, seed: int = 0) -> None:
@@ -89,5 +93,5 @@ def tell(**facts: Any) -> None:
 def measure(run: Path, asked: Asked, **options: Any) -> None:
     """Tell what `harken.evaluate` finds on the test file, if there is one: each metric with its 95 % interval, beside the baselines."""
     if asked.test is not None:
-        found = harken.evaluate(str(run), asked.test, **options)
+        found = harken.evaluate(str(run), asked.test, **asked.read, **options)
         tell(run=run.name, loss=found.loss, metrics=found.metrics, intervals=found.intervals, baselines=found.baselines)

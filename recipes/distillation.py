@@ -27,11 +27,11 @@ def main() -> None:
     size = {**asked.train, "layers": 4}
     harken.train(asked.data, model="llama", out=teacher, overwrite=True, **size)
     told = {"teacher": teacher, "student_layers": 2}
-    budget = {name: value for name, value in asked.train.items() if name in ("steps", "minutes")}
+    budget = {name: value for name, value in asked.train.items() if name in ("steps", "minutes", "columns")}
     harken.train(asked.data, out=str(asked.out / "student"), overwrite=True, **told, **budget)
     harken.train(asked.data, model="llama", out=str(asked.out / "alone"), overwrite=True, **{**asked.train, "layers": 2})
     for name in ("teacher", "student", "alone"):
-        found = harken.evaluate(str(asked.out / name), asked.test or asked.data)
+        found = harken.evaluate(str(asked.out / name), asked.test or asked.data, **asked.read)
         tell(model=name, parameters=harken.info(str(asked.out / name))["parameters"], loss=found.loss, bits_per_byte=found.bits_per_byte)
 
 

@@ -26,9 +26,9 @@ def main() -> None:
     asked = ask(__doc__, "poems.txt", poem)
     for model in ("llama", "ngram"):
         run = str(asked.out / model)
-        size = asked.train if model == "llama" else {}
-        trained = harken.train(asked.data, model=model, examples="running", out=run, overwrite=True, **size)
-        found = harken.evaluate(run, asked.test) if asked.test else trained
+        options = asked.train if model == "llama" else asked.read
+        trained = harken.train(asked.data, model=model, examples="running", out=run, overwrite=True, **options)
+        found = harken.evaluate(run, asked.test, **asked.read) if asked.test else trained
         tell(model=model, loss=found.loss, bits_per_byte=found.bits_per_byte)
     drawn = {"temperature": 0.8, "num_return_sequences": 3, "max_new_tokens": 10 if asked.tiny else 100}
     for one in harken.generate(str(asked.out / "llama"), "\n\n", **drawn):

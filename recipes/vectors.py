@@ -36,7 +36,7 @@ def main() -> None:
     elif asked.data is None:
         parser.error("DATA is missing: name a file, or give --tiny")
     run = str(out / "vectors")
-    trained = harken.train(asked.data, model="vectors", out=run, overwrite=True)
+    trained = harken.train(asked.data, model="vectors", columns=asked.columns, out=run, overwrite=True)
     tell(words=trained.words, width=trained.width, seconds=trained.seconds)
     tell(near=asked.near, found=[one.word for one in harken.similar(run, asked.near, top=5)])
     a, b, c = asked.analogy.split(",")
