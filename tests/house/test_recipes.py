@@ -56,6 +56,15 @@ def test_a_recipe_runs(recipe: Path, run, tmp_path: Path) -> None:
             assert (tmp_path / picture).read_text().rstrip().endswith("</svg>")
 
 
+@pytest.mark.parametrize("recipe", [path for path in RECIPES if path.stem not in ("python_code", "reverse")], ids=lambda path: path.stem)
+def test_without_data_a_recipe_says_what_it_wants(recipe: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", [str(recipe)])
+    monkeypatch.syspath_prepend(str(FOLDER))
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(recipe), run_name="__main__")
+    assert stopped.value.code == 2 and "DATA is missing: name a file, or give --tiny" in capsys.readouterr().err
+
+
 def test_every_recipe_is_named_where_tasks_are_told() -> None:
     page = (FOLDER.parent / "docs" / "tasks.md").read_text("utf-8")
     assert not [path.name for path in RECIPES if f"recipes/{path.name}" not in page]
