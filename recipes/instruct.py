@@ -4,9 +4,9 @@
     python recipes/instruct.py --tiny
 
 The files hold instruction, input and output; RUN learned to go on from texts, and without --base one is trained on these first. Told are,
-on the test instructions, the loss of the right answers, and of the model's own: how many end by themselves, how many are empty, how long they
-are beside the right ones (median), and ROUGE-L, beside those of the base, which is asked in plain text, and of the nearest training answer.
-No three tokens stand in an answer twice: a small model that always takes the likeliest token goes round in circles.
+on the test instructions, the loss of the right answers, and of the model's own how many end by themselves, how many are empty, how long
+they are beside the right ones (median), and ROUGE-L; beside those of the base, which is asked in plain text, and of the nearest training
+answer. No three tokens stand in an answer twice: a small model that always takes the likeliest token goes round in circles.
 
 Wei et al. 2021, https://arxiv.org/abs/2109.01652 · Ouyang et al. 2022, https://arxiv.org/abs/2203.02155
 """
