@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..base.errors import InputError
 from ..data.batches import Spans
-from ..data.corrupted import Masked, MaskedPairs
+from ..data.corrupted import Masked
 from ..nn.mask import Mask
 from ..nn.models import Model
 from . import causal, masked
@@ -58,10 +58,10 @@ class Distillation:
 
 def said(model: Model, source: Spans | Masked, rows: np.ndarray, pad: int, *, pack: bool = False) -> tuple[Tensor, Tensor]:
     """(logits (N, V), targets (N,)) of some rows, in the order of the rows whether they are packed or not."""
-    if isinstance(source, Masked):
+    if isinstance(source, Masked) and source.second is None:
         found = masked.found(model, source, rows, pad, pack=pack)
         return found.logits, found.targets
-    if not isinstance(source, Spans) or isinstance(source, MaskedPairs):
+    if not isinstance(source, Spans):
         raise InputError("--teacher is for language-modeling and masked-language-modeling: learn anything else without one")
     rows, device = rows[rows[:, 1] > rows[:, 0]], model.device
     if not len(rows):
