@@ -26,6 +26,7 @@ from ..text.frames import FRAMES, PLAIN
 from ..text.kinds import usual_size
 from ..text.tokenizer import Tokenizer
 from .corrupted import KINDS
+from .lesson import SMOOTHED
 from .options import TrainOptions
 from .plan import LONGEST, choose_context
 from .prepare import Prepared, place
@@ -41,7 +42,7 @@ UNITS = {
 }
 """What the loss of a task is; of scores it is a squared error."""
 OPTIONS = {
-    "label_smoothing": ("classification",),
+    "label_smoothing": ("classification", *SMOOTHED),
     "ranking_loss": ("ranking",),
     "mend": ("token-classification", "span"),
     "skip_bad_rows": tuple(LABELLED),

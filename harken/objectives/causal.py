@@ -46,8 +46,8 @@ def spans(
     return fitted(found, context, ledger, corpus.source, overflow=overflow, stage=stage)
 
 
-def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
-    """The summed loss of some rows (B, 2), padded side by side or packed end to end; the loss is the same.
+def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:
+    """The summed loss of some rows (B, 2), padded side by side or packed end to end; the loss is the same. `smoothing`: of the targets.
 
     InputError when no target is left: a step on nothing would look like a perfect one."""
     if not (rows[:, 1] > rows[:, 0]).any():
@@ -55,12 +55,14 @@ def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack:
     if pack:
         inputs, targets, starts = (torch.from_numpy(a) for a in source.packed(rows[rows[:, 1] > rows[:, 0]]))
         logits = model(inputs.to(model.device), Mask(starts=starts))  # (T, V)
-        return Loss(F.cross_entropy(logits.float(), targets.to(model.device), reduction="sum"), len(targets))
+        total = F.cross_entropy(logits.float(), targets.to(model.device), reduction="sum", label_smoothing=smoothing)
+        return Loss(total, len(targets))
     inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
     device = model.device
     real = targets != -100  # (B, L)
     logits = model(inputs.to(device), Mask(lengths=lengths))  # (B, L, V)
-    total = F.cross_entropy(logits[real.to(device)].float(), targets[real].to(device), reduction="sum")
+    wanted = targets[real].to(device)
+    total = F.cross_entropy(logits[real.to(device)].float(), wanted, reduction="sum", label_smoothing=smoothing)
     return Loss(total, int(real.sum()))
 
 

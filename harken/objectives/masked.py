@@ -112,13 +112,15 @@ def _letter(character: str) -> bool:
 
 class Found(NamedTuple):
     """`logits` (H, V) and `targets` (H,) of the hidden tokens, `rows` (H,) they stand in · `labels` (B,) and their `verdicts` (B, 2), None
-    where a row is one segment."""
+    where a row is one segment · `states` (B, L, D) or (T, D) of all tokens, of which a row has `lengths` (B,)."""
 
     logits: Tensor
     targets: Tensor
     rows: Tensor
     verdicts: Tensor | None
     labels: Tensor
+    states: Tensor
+    lengths: Tensor
 
 
 def found(model: Any, source: Masked, rows: np.ndarray, pad: int, *, pack: bool = False) -> Found:
@@ -138,7 +140,7 @@ def found(model: Any, source: Masked, rows: np.ndarray, pad: int, *, pack: bool 
     both, tokens = isinstance(model.head, Pretraining), model.stack.embed.tokens
     logits = (model.head.mlm if both else model.head)(x[hidden.to(device)], tokens, mask)  # (H, V)
     verdicts = model.head.nsp(x, tokens, mask) if both and source.second else None  # (B, 2)
-    return Found(logits.float(), targets[hidden].to(device), row.to(device), verdicts, labels.to(device))
+    return Found(logits.float(), targets[hidden].to(device), row.to(device), verdicts, labels.to(device), x, lengths)
 
 
 def batch_loss(model: Model, source: Masked, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
