@@ -20,6 +20,7 @@ from ..data.texts import TextsBuilder, digest
 from ..nn.models import Model
 from ..objectives import span
 from ..objectives.classification import smoothed, texts_of
+from ..objectives.contrastive import scaled
 from ..objectives.objective import LABELLED, judging_of
 from ..objectives.tagging import text_of
 from ..text.frames import FRAMES, PLAIN
@@ -44,6 +45,7 @@ UNITS = {
 OPTIONS = {
     "label_smoothing": ("classification", *SMOOTHED),
     "ranking_loss": ("ranking",),
+    "scale": ("similarity",),
     "mend": ("token-classification", "span"),
     "skip_bad_rows": tuple(LABELLED),
 }
@@ -180,6 +182,8 @@ def prepared(
     found = {stage: dataclasses.replace(laid, context=context) for stage, laid in found.items()}
     if task == "classification":
         found["tokens"] = smoothed(found["tokens"], options.label_smoothing)
+    if task == "similarity":
+        found = {stage: scaled(laid, options.scale) for stage, laid in found.items()}
     tell(ledger, context)
     facts = {
         "source": place(options.data or ""),

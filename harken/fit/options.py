@@ -26,8 +26,10 @@ Task = Literal[
     "question-answering",
     "text-ranking",
     "sentence-similarity",
+    "summarization",
+    "translation",
 ]
-"""What a model can learn by, the last six under the names that it is asked by."""
+"""What a model can learn by, the last eight under the names that it is asked by."""
 KNOWN_AS = {
     "text-classification": "classification",
     "sentiment-analysis": "classification",
@@ -35,6 +37,8 @@ KNOWN_AS = {
     "question-answering": "span",
     "text-ranking": "ranking",
     "sentence-similarity": "similarity",
+    "summarization": "text2text",
+    "translation": "text2text",
 }
 """Those names, and what they are called here."""
 
@@ -80,6 +84,9 @@ class TrainOptions:
     )
     ranking_loss: Literal["listwise", "pairwise", "pointwise"] = option(
         "listwise", "of ranking: what the candidates of a query are told by"
+    )
+    scale: float = option(
+        20.0, "of similarity, from sentences that belong together: what their cosines are multiplied by (1 / temperature)", above=0
     )
     mend: bool = option(
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"

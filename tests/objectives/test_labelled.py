@@ -215,7 +215,7 @@ def test_pairs_are_told_from_all_others_in_the_batch() -> None:
     others = [i for i in range(counts.sum()) if i not in firsts]
     cosines = vectors[firsts] @ vectors[others].T
     own = torch.tensor([others.index(i + 1) for i in firsts])
-    assert found.total.item() == pytest.approx(F.cross_entropy(cosines / contrastive.TEMPERATURE, own, reduction="sum").item(), abs=1e-4)
+    assert found.total.item() == pytest.approx(F.cross_entropy(cosines * contrastive.SCALE, own, reduction="sum").item(), abs=1e-4)
 
 
 def test_nothing_to_learn_from_is_said_with_the_examples() -> None:
