@@ -55,11 +55,10 @@ class EvalOptions:
 class Evaluation:
     """`loss`: nats per token, the end of each text included · `bits_per_byte`: comparable between tokenizers.
 
-    `metrics`: those of the task, bleu and chrf in 0–100, correlations in -1–1, all others in 0–1; how many examples also occur in the
-    training text, and the loss without them · `ledger`: what was read,
-    cut and unknown · `intervals`: where 95 % of samples of these examples have each metric, {"low", "high"} · `baselines`: the same metrics
-    of what takes no effort · `against`: a paired test of each metric with a second model · `main`: the metric that the task is known by ·
-    `unit`: of the loss."""
+    `metrics`: those of the task, bleu, chrf and those of questions in 0–100, correlations in -1–1, others in 0–1; how many examples also
+    occur in the training text, and the loss without them · `ledger`: what was read, cut and unknown · `intervals`: where 95 % of samples of
+    these examples have each metric, {"low", "high"} · `baselines`: the same metrics of what takes no effort · `against`: a paired test of
+    each metric with a second model · `main`: the metric that the task is known by · `unit`: of the loss."""
 
     task: str
     examples: int
