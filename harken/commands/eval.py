@@ -237,6 +237,9 @@ def show(found: Evaluation, options: EvalOptions) -> None:
         print(f"not new        {known:,} of the {found.examples:,} examples also occur in the training text{without(found)}")
     unknown = found.ledger.get("tokens", {}).get("unknown", 0)
     cut = found.ledger.get("tokens", {}).get("texts cut into windows", 0)
+    for past in ("truncated", "dropped"):
+        if n := found.ledger.get("tokens", {}).get(f"pairs {past}"):
+            print(f"{past:<14} {n:,} pairs longer than the model's context")
     if unknown:
         print(f"unknown        {unknown:,} characters the model has no token for")
     if cut:

@@ -15,6 +15,7 @@ from sacrebleu.significance import PairedTest
 import harken
 from harken.base.errors import InputError
 from harken.checkpoint.save import save
+from harken.cli import main
 from harken.commands.written import compared, metrics_named, scored
 from harken.decode.generate import generate
 from harken.decode.options import DecodeOptions
@@ -81,7 +82,7 @@ def test_a_translation_is_measured_as_the_pipeline_writes_it(t5: str, translatio
     assert "writing" not in capsys.readouterr().err
 
 
-def test_summaries_may_be_several_and_long_documents_are_cut_when_asked(t5: str, tmp_path: Path) -> None:
+def test_summaries_may_be_several_and_long_documents_are_cut_when_asked(t5: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rows = [{"document": "A tree. A house. A river. A stone.", "summary": ["a light.", "a tree."]}] * 3
     data = lines(tmp_path / "a.jsonl", [*rows, {"document": "a field. " * 40, "summary": "a field."}])
     with pytest.raises(InputError, match=r"1 of 4 pairs are longer.*--overflow truncate or drop"):
@@ -90,6 +91,8 @@ def test_summaries_may_be_several_and_long_documents_are_cut_when_asked(t5: str,
     assert set(dropped.metrics) == {"rouge1", "rouge2", "rougeL", "rougeLsum"}
     assert dropped.baselines["lead-3"]["rouge1"] == pytest.approx(2 * 2 / (6 + 2))  # the nearer of two
     assert dropped.ledger["tokens"]["pairs dropped"] == 1
+    assert not main(["eval", t5, data, "--task", "summarization", "--overflow", "drop"])
+    assert "dropped        1 pairs longer than the model's context" in capsys.readouterr().out
     cut = harken.evaluate(t5, data, task="summarization", overflow="truncate")
     assert cut.ledger["tokens"]["pairs truncated"] == 1 and cut.examples == 4
 
@@ -115,8 +118,6 @@ def test_two_models_are_compared_on_what_they_write(t5: str, translations: str, 
     found = harken.evaluate(t5, translations, metrics="chrf", columns="source=en,target=de", against=t5)
     assert found.against is not None
     assert found.against["chrf"]["difference"] == 0 and found.against["chrf"]["p"] == 1
-    from harken.cli import main
-
     assert not main(["eval", t5, translations, "--task", "translation_en_to_de", "--against", t5])
     said = capsys.readouterr().out
     assert "against        bleu +0.0000" in said and "chrf" in said
