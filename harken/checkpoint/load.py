@@ -105,7 +105,7 @@ def load(
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), DTYPES)}")
-    place = _device(device)
+    place = device_of(device)
     folder = existing(located(source, revision=revision, token=token))
     config = config_of(folder, task)
     words = tokenizer_of(folder, config) if tokenizer else None
@@ -206,7 +206,8 @@ def tokenizer_of(folder: Path, config: Config) -> Tokenizer:
     return words
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """cpu, cuda, cuda:1, mps, as torch names them. InputError when it is not there."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -37,6 +37,7 @@ from .count import count
 from .fit import fit
 from .folder import RECORD, RunFolder
 from .labelled import shown
+from .lesson import lesson
 from .material import material_of
 from .mixture import fit_mixture
 from .options import RUN_ONLY, TrainOptions
@@ -44,7 +45,6 @@ from .plan import Plan
 from .prepare import Prepared
 from .seen import remember
 from .state import Progress
-from .teacher import distillation
 from .threads import on_threads
 from .tune import anchored, as_new
 from .vectors import TrainedVectors, learn_vectors
@@ -132,7 +132,7 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     shaped = as_new(options, model.config) if "began_from" in folder.record else options
     data = material_of(model.config.model_type, shaped).prepare(shaped, tokenizer, folder.record["data"].get("context", model.span))
     data.suit(model)
-    data.signal = distillation(options, model, tokenizer, data.train.context)
+    data.signal = lesson(shaped, model, tokenizer, data)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
         raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
     say(f"resuming {folder.path}")

@@ -27,12 +27,13 @@ from .best import check_best
 from .folder import has_bf16
 from .instruct import outfitted
 from .layers import Layers
+from .lesson import lesson
 from .material import material_of
 from .options import TrainOptions
 from .plan import Plan
 from .prepare import KINDS, Prepared
 from .signal import LIKE, OF_TEXTS, signal_of
-from .teacher import distillation, shallow
+from .teacher import shallow
 
 SHAPE = ("width", "layers", "heads", "vocab_size", "cell", "attention", "input_feeding", "order", "smoothing", "parts", "gate")
 """Options that say how a new model is built."""
@@ -105,7 +106,7 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     model = with_words(model_of(folder, config, renew=other_labels(own, config)).model, folder, tokenizer, pieces)
     model = model if options.student_layers is None else shallow(model, options.student_layers)
     plan = chosen(options, model, data)
-    data.signal = distillation(options, model, tokenizer, data.train.context)
+    data.signal = lesson(shaped, model, tokenizer, data)
     return model, tokenizer, data, plan
 
 
