@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .commands.next import next_tokens as next
     from .commands.similar import similar
     from .commands.train import train
+    from .data.segments import Turns
     from .decode.options import Generated
     from .measure.score import score
     from .nn.mask import Mask
@@ -37,6 +38,7 @@ __all__ = [
     "Generated",
     "Mask",
     "Tokenizer",
+    "Turns",
     "__version__",
     "analogy",
     "compare",
@@ -78,6 +80,7 @@ _HOMES = {
     "Mask": "harken.nn.mask:Mask",
     "Tokenizer": "harken.text.tokenizer:Tokenizer",
     "Generated": "harken.decode.options:Generated",
+    "Turns": "harken.data.segments:Turns",
 }
 
 
