@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .checkpoint.save import save
     from .commands import tokenizer
     from .commands.analogy import analogy
+    from .commands.chat import chat
     from .commands.compare import compare
     from .commands.convert import convert
     from .commands.demo import demo
@@ -41,6 +42,7 @@ __all__ = [
     "Turns",
     "__version__",
     "analogy",
+    "chat",
     "compare",
     "convert",
     "demo",
@@ -63,6 +65,7 @@ _HOMES = {
     "train": "harken.commands.train:train",
     "generate": "harken.commands.generate:generate",
     "stream": "harken.commands.generate:stream",
+    "chat": "harken.commands.chat:chat",
     "next": "harken.commands.next:next_tokens",
     "score": "harken.measure.score:score",
     "evaluate": "harken.commands.eval:evaluate",

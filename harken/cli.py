@@ -24,26 +24,8 @@ from .base.clock import process_started
 from .base.errors import HarkenError, did_you_mean
 from .base.report import say
 from .commands.command import Command, Field
+from .commands.table import COMMANDS, GROUPS
 
-COMMANDS = {
-    "demo": "harken.commands.demo",
-    "train": "harken.commands.train",
-    "generate": "harken.commands.generate",
-    "next": "harken.commands.next",
-    "run": "harken.commands.run",
-    "eval": "harken.commands.eval",
-    "compare": "harken.commands.compare",
-    "look": "harken.commands.look",
-    "similar": "harken.commands.similar",
-    "analogy": "harken.commands.analogy",
-    "info": "harken.commands.info",
-    "tokenizer train": "harken.commands.tokenizer",
-    "tokenizer encode": "harken.commands.tokenizer",
-    "tokenizer stats": "harken.commands.tokenizer",
-    "tokenizer extend": "harken.commands.tokenizer",
-    "convert": "harken.commands.convert",
-}
-GROUPS = {"tokenizer": "Train tokenizers, see what they make of a text, measure and extend them"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 METAVARS = {int: "N", float: "X", str: "TEXT", Any: "TEXT"}
 

@@ -9,6 +9,7 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", MPLBACKEND
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -45,3 +46,33 @@ def data_folder() -> Callable[[str], Path]:
         return home / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def talker() -> Callable[..., Any]:
+    """`talker("messages")` or `talker("dialogue")`: (model, tokenizer) of a tiny model that can be talked to, with large random weights."""
+    from dataclasses import replace
+
+    from harken.data.segments import SPEAKERS
+    from harken.families.gpt2 import GPT2Config
+    from harken.families.llama import LlamaConfig
+    from harken.families.table import build
+    from harken.text.chat import CHATML
+    from harken.text.train import train_bpe
+
+    lines = ["hello, how are you? i am fine.", "i love dogs. do you?", "i live in a small town by the sea.", "you are a kind person."]
+
+    def make(kind: str, context: int = 96, seed: int = 0, template: str = CHATML) -> Any:
+        dialogue = kind == "dialogue"
+        words = train_bpe(lines * 3, 320).extended(SPEAKERS if dialogue else ["<|im_start|>", "<|im_end|>"])
+        if not dialogue:
+            words.extra["chat_template"] = template
+        family = GPT2Config if dialogue else LlamaConfig
+        config = replace(family.sized(32, 2, 2, context, words.vocab_size, 0.0), task="double-heads" if dialogue else "language-modeling")
+        config.bos_token_id, config.eos_token_id, config.initializer_range = words.bos_id, words.eos_id, 0.3
+        config.check()
+        model = build(config, seed=seed)
+        model.generation = {"suppress_tokens": words.silent_ids}
+        return model, words
+
+    return make

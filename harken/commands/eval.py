@@ -1,4 +1,4 @@
-"""`harken eval MODEL DATA`: how well a model predicts a text."""
+"""`harken eval MODEL DATA`: how well a model predicts a text, answers, or tells labels apart."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.options import argument, option
+from .answered import of_chats
 from .command import command
 from .judged import lines, numbers, of_labelled
 from .talked import of_dialogues
@@ -29,19 +30,23 @@ class EvalOptions:
 
     model: Any = argument("folder of the model")
     data: str = argument("text file, table or folder, or - for standard input; for a model that answers a source: pairs")
-    task: str | None = option(None, "what is measured (default: what the model was trained for); dialogue: how it replies")
+    task: str | None = option(
+        None, "what is measured (default: what the model was trained for); dialogue: how it replies; instruct: how it answers"
+    )
     target: str | None = option(None, "for pairs in two aligned files: that of the targets")
     overflow: Literal["truncate", "drop"] | None = option(None, "pairs longer than the context: cut off, or leave out (default: an error)")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
     columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
     metrics: str | None = option(None, "of pairs: write every answer and measure it by these, with commas: bleu, chrf, rouge, exact")
-    against: str | None = option(None, "of labelled examples: a second model, for a paired test on the same ones")
+    answers: int = option(200, "of chats, instructions and dialogues: how many are answered, evenly spread (0: the loss alone)", min=0)
+    temperature: float = option(0.0, "of these answers: 0 always the likeliest token, above it drawn, from seed 0", min=0)
+    no_repeat_ngram_size: int | None = option(None, "of these answers: so many tokens in a row stand in none of them twice", min=1)
+    against: str | None = option(None, "of labelled examples and chats: a second model, for a paired test on the same ones")
     mend: bool = option(
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
     )
     skip_bad_rows: bool = option(False, "of labelled examples: leave wrong rows out and count them (default: an error that lists them)")
     history: int | None = option(None, "of dialogues: turns of the past that a reply is read with (default: as in training)", min=0)
-    replies: int = option(200, "of dialogues: replies that are written, at most, to measure their words", min=0)
     mix: float | None = option(
         None,
         "of dialogues: weight of TF-IDF beside the model's choice, in hits@1_mixed (default: chosen on what it held out)",
@@ -89,12 +94,14 @@ def evaluate(options: EvalOptions) -> Evaluation:
     task = KNOWN_AS.get(options.task or "", options.task) or learned
     if task in ("dialogue", "double-heads"):
         return Evaluation(**of_dialogues(options, model, tokenizer))
+    if task == "instruct":
+        return Evaluation(**of_chats(options, model, tokenizer))
     if task not in (learned, model.config.task):
         raise InputError(f"--task {task}: this model learned {learned}, and is measured by that; leave it out")
     if (judged := task_of(model, task)) is not None:
         return Evaluation(**of_labelled(options, judged, model, tokenizer))
     if options.against is not None:
-        raise InputError(f"--against is for labelled examples; this model was built for {model.config.task}")
+        raise InputError(f"--against is for labelled examples and chats; this model was built for {model.config.task}")
     if task in ("masked-language-modeling", "pretraining", "span-corruption", "denoising"):
         return of_corrupted(options, model, tokenizer, task, learned_by)
     if model.reads == "source":

@@ -21,6 +21,7 @@ class GenerateOptions(DecodeOptions):
 
     model: Any = argument("folder of the model, or its id on the Hub")
     prompts: tuple[Any, ...] = argument((), "texts to continue (none: begin anew)", metavar="PROMPT...")
+    chat: bool = option(False, "each prompt is a user's message, to be answered by the rules of the model's chat template")
     stream: bool = option(False, "print the text as it comes (one prompt, one sequence)")
     explain: bool = option(False, "say first how the next token will be found")
     json: bool = option(False, "print one JSON object a line")
@@ -79,7 +80,10 @@ def asked(options: GenerateOptions) -> tuple[Any, list[Any]]:
     if prompts and isinstance(prompts[0], Tokenizer):
         source, prompts = (source, prompts[0]), prompts[1:]
         prompts = prompts[0] if len(prompts) == 1 else prompts
-    return source, prompts_of(prompts) if len(prompts) else [""]
+    found = prompts_of(prompts) if len(prompts) else [""]
+    if options.chat and not all(isinstance(each, str) and each.strip() for each in found):
+        raise InputError("--chat answers messages that are text: give at least one as PROMPT")
+    return source, [[{"role": "user", "content": each}] for each in found] if options.chat else found
 
 
 def tell(found: list[Generated], options: GenerateOptions, context: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ def of_labelled(options: Any, task: str, model: Model, tokenizer: Tokenizer) -> 
     """The fields of an `Evaluation`: every metric, 95 % intervals, baselines of the task, and `against` a second model the paired test."""
     from ..checkpoint.load import opened
     from ..fit.judged import against, baselines, intervals, learned_from, recorded, tried
+    from ..fit.labelled import sides
 
     folder = Path(options.model) if isinstance(options.model, str | Path) and Path(options.model).is_dir() else None
     trial = tried(task, model, tokenizer, options, folder)
     learns = task in ("classification", "token-classification")
-    train = learned_from(task, folder, options) if learns else None
+    train = learned_from(partial(sides, task), folder) if learns else None
     spans = intervals(trial.found.tally)
     metrics: dict[str, Any] = {name: None if math.isnan(value) else value for name, value in trial.found.metrics.items()}
     if trial.seen is not None:
@@ -53,7 +55,8 @@ def difference(found: Any) -> dict[str, float]:
 
 def lines(found: Any, other: str | None) -> list[str]:
     """What a person reads."""
-    made = [f"loss           {found.loss:.4f} {found.unit}", *numbers(found)]
+    inside = f"  ({span['low']:.4f} to {span['high']:.4f})" if (span := found.intervals.get("loss")) else ""
+    made = [f"loss           {found.loss:.4f} {found.unit}{inside}", *numbers(found)]
     made.append(f"measured on    {found.examples:,} examples of {found.tokens:,} tokens")
     if known := found.metrics.get("seen_in_training"):
         made.append(f"not new        {known:,} of the {found.examples:,} texts also occur in the training data")

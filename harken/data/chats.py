@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,22 +71,8 @@ def read_instructions(data: Data, columns: Columns | None = None, *, skip_bad: b
     shapes = [("instruction", "output"), ("instruction", "instances")]
     shape, rows = shaped(data, shapes, (columns or Columns()).also(_ALIASES), optional=("input",), reading=reading, holds="instructions")
 
-    def make(row: Row) -> Iterator[Instruction]:
-        asked = text(row, "instruction")
-        if "instances" not in shape:
-            yield Instruction(asked, text(row, "input", empty=True), text(row, "output"))
-            return
-        instances = listed(row, "instances")
-        if not instances:
-            raise said(row, "instances", "is empty")
-        for each in instances:
-            if not isinstance(each, Mapping):
-                raise said(row, "instances", "holds something else than objects")
-            inside = row._replace(values=dict(each), fields={})
-            yield Instruction(asked, text(inside, "input", empty=True), text(inside, "output"))
-
-    return gather(rows, make, lambda each: f"{each.instruction}\n{each.input}".strip(), Instruction, name=name, reading=reading,
-                  skip_bad=skip_bad)  # fmt: skip
+    return gather(rows, _instructions(shape), lambda each: f"{each.instruction}\n{each.input}".strip(), Instruction, name=name,
+                  reading=reading, skip_bad=skip_bad)  # fmt: skip
 
 
 def read_completions(data: Data, columns: Columns | None = None, *, skip_bad: bool = False) -> Examples[Completion]:
@@ -109,10 +95,30 @@ def read_chats(data: Data, columns: Columns | None = None, *, skip_bad: bool = F
     _, rows = shaped(data, [("messages",)], columns, reading=reading, holds="chats")
 
     def make(row: Row) -> Iterator[Chat]:
-        messages = messages_of(row, "messages", row.values.get("messages"))
-        if not any(each["role"] == "assistant" for each in messages):
-            raise said(row, "messages", "hold nothing that the assistant says, so there is nothing to learn")
-        yield Chat(messages)
+        yield _chat(row)
+
+    return gather(rows, make, lambda each: _spoken(each.messages), Chat, name=name, reading=reading, skip_bad=skip_bad)
+
+
+def read_answers(data: Data, columns: Columns | None = None, *, skip_bad: bool = False) -> Examples[Chat]:
+    """Read whatever an assistant learns from as chats: `messages` and `conversations` as they are, of a prompt with its completion and of
+    an instruction with its output two messages. What an instruction is about stands below it, behind a blank line.
+
+    InputError that lists the wrong rows, unless `skip_bad`."""
+    name, reading = name_of(data), Reading()
+    columns = (columns or Columns()).also({**_ALIASES, "completion": ("response", "output", "answer"), "prompt": ("question",)})
+    shapes = [("messages",), ("instruction", "output"), ("instruction", "instances"), ("prompt", "completion")]
+    shape, rows = shaped(data, shapes, columns, optional=("input",), reading=reading, holds="chats")
+    instructions = _instructions(shape)
+
+    def make(row: Row) -> Iterator[Chat]:
+        if "messages" in shape:
+            yield _chat(row)
+        elif "prompt" in shape:
+            yield _answered(text(row, "prompt"), text(row, "completion"))
+        else:
+            for each in instructions(row):
+                yield _answered(f"{each.instruction}\n\n{each.input}" if each.input.strip() else each.instruction, each.output)
 
     return gather(rows, make, lambda each: _spoken(each.messages), Chat, name=name, reading=reading, skip_bad=skip_bad)
 
@@ -143,6 +149,37 @@ def messages_of(row: Row, role: str, value: Any) -> tuple[dict[str, Any], ...]:
     if not isinstance(items, list | tuple) or not items:
         raise said(row, role, 'is no list of messages such as {"role": "user", "content": "…"}' if items else "is empty")
     return tuple(_message(row, role, number, item) for number, item in enumerate(items, 1))
+
+
+def _instructions(shape: tuple[str, ...]) -> Callable[[Row], Iterator[Instruction]]:
+    """What finds the instructions of a row, one or one for each of its instances."""
+
+    def make(row: Row) -> Iterator[Instruction]:
+        asked = text(row, "instruction")
+        if "instances" not in shape:
+            yield Instruction(asked, text(row, "input", empty=True), text(row, "output"))
+            return
+        instances = listed(row, "instances")
+        if not instances:
+            raise said(row, "instances", "is empty")
+        for each in instances:
+            if not isinstance(each, Mapping):
+                raise said(row, "instances", "holds something else than objects")
+            inside = row._replace(values=dict(each), fields={})
+            yield Instruction(asked, text(inside, "input", empty=True), text(inside, "output"))
+
+    return make
+
+
+def _chat(row: Row) -> Chat:
+    messages = messages_of(row, "messages", row.values.get("messages"))
+    if not any(each["role"] == "assistant" for each in messages):
+        raise said(row, "messages", "hold nothing that the assistant says, so there is nothing to learn")
+    return Chat(messages)
+
+
+def _answered(asked: str, answer: str) -> Chat:
+    return Chat(({"role": "user", "content": asked}, {"role": "assistant", "content": answer}))
 
 
 def _message(row: Row, field: str, number: int, item: Any) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from ..objectives.objective import LABELLED
 from ..objectives.ranking import candidates
 from ..text.tokenizer import Tokenizer
 from .folder import RECORD
-from .labelled import read_examples, sides
+from .labelled import read_examples
 from .options import TrainOptions
 from .seen import seen
 
@@ -94,8 +94,8 @@ def recorded(folder: Path | None) -> dict[str, Any]:
     return read_json(path) if path is not None and path.is_file() else {}
 
 
-def learned_from(task: str, folder: Path | None, options: Any) -> Examples[Any] | None:
-    """The examples a run has learned from, where they still are as they were; else why not is said."""
+def learned_from(read: Callable[[TrainOptions], tuple[Examples[Any], Examples[Any]]], folder: Path | None) -> Examples[Any] | None:
+    """The examples a run has learned from, where they still are as they were; else why not is said. `read`: both sides of its data."""
     data = recorded(folder).get("data", {})
     place = data.get("source")
     if not place or place == "-" or not Path(place).exists():
@@ -105,7 +105,7 @@ def learned_from(task: str, folder: Path | None, options: Any) -> Examples[Any] 
 
     named = {name: began[name] for name in ("columns", "mend", "skip_bad_rows", "valid") if name in began}
     try:
-        train, valid = sides(task, TrainOptions(data=place, **named))
+        train, valid = read(TrainOptions(data=place, **named))
     except InputError as error:
         say(f"there are no baselines that learn: {error}")
         return None

@@ -44,7 +44,7 @@ OPTIONS = {
     "label_smoothing": ("classification",),
     "ranking_loss": ("ranking",),
     "mend": ("token-classification", "span"),
-    "skip_bad_rows": (*LABELLED, "dialogue"),
+    "skip_bad_rows": (*LABELLED, "dialogue", "instruct"),
 }
 """Which tasks an option is for."""
 WHOLE, MOST = 8, 30_000

@@ -7,11 +7,12 @@ from types import ModuleType
 
 from ..base.errors import InputError
 from ..objectives.objective import LABELLED
-from . import corrupted, dialogue, labelled, pairs, prepare
+from . import corrupted, dialogue, instruct, labelled, pairs, prepare
 from .options import TrainOptions
 from .signal import signal_of
 
-_READERS = {"language-modeling": prepare, "text2text": pairs, **dict.fromkeys(LABELLED, labelled), "dialogue": dialogue}
+_READERS = {"language-modeling": prepare, "text2text": pairs, "dialogue": dialogue, "instruct": instruct}
+_READERS |= dict.fromkeys(LABELLED, labelled)
 
 
 def material_of(name: str, options: TrainOptions) -> ModuleType:
@@ -24,4 +25,5 @@ def material_of(name: str, options: TrainOptions) -> ModuleType:
     corrupted.check(options, task)
     labelled.check(options, task)
     dialogue.check(options, task)
+    instruct.check(options, task)
     return _READERS.get(task, corrupted)

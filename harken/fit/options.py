@@ -15,6 +15,7 @@ Task = Literal[
     "text2text",
     "span-corruption",
     "denoising",
+    "instruct",
     "classification",
     "token-classification",
     "span",
@@ -61,8 +62,9 @@ class TrainOptions:
     task: Task | None = option(
         None,
         "what is learned: what follows (the default), what is hidden (of bert and its kin; pretraining: and whether a second segment "
-        "follows), the target of a source (of t5 and its kin), from texts alone what stood in the gaps or how a broken text read, or from "
-        "labelled examples their labels, tags, answers, order or likeness; from dialogues the next reply",
+        "follows), the target of a source (of t5 and its kin), from texts alone what stood in the gaps or how a broken text read, from "
+        "dialogues the next reply, from chats or instructions what the assistant says (instruct), or from labelled examples their labels, "
+        "tags, answers, order or likeness",
     )
     mask_rate: float | None = option(None, "share of the tokens that is hidden (default: 0.15; denoising: 0.3)", above=0, max=0.9)
     whole_word: bool = option(False, "hide all pieces of a word together")

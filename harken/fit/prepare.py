@@ -18,6 +18,7 @@ from ..data.sample import alphabet, sample
 from ..data.split import split
 from ..data.texts import digest
 from ..data.tokens import fitted, tokenised
+from ..decode.plan import listed
 from ..families.table import family
 from ..nn.models import Model
 from ..text.frames import Frame
@@ -41,19 +42,24 @@ class Prepared:
     bytes_per_target: float  # of the held-out text
     facts: dict[str, Any]
     ledger: Ledger
-    prompts: tuple[str, ...] = ("",)  # to write samples from; none where texts are mended or judged
+    prompts: tuple[Any, ...] = ("",)  # texts or chats to write samples from; none where texts are mended or judged
     head: dict[str, Any] = field(default_factory=dict)  # what the data asks of the model's config, under its names: labels, task
+    generation: dict[str, Sequence[int]] = field(default_factory=dict)  # ids that generation_config.json is to hold too, by their option
     began_from: dict[str, Any] | None = None  # the checkpoint that is fine-tuned
     signal: Any = None  # what is learned by, if not by what the rows are made for: a teacher's
 
     def suit(self, model: Model) -> None:
-        """Cut the texts as far as the model reads at once, and put in front of every target what its targets start with."""
+        """Cut the texts as far as the model reads at once, put in front of every target what its targets start with, and tell the model
+        what ends its texts."""
 
         def suited(side: Any) -> Any:
             return (
                 side.after(model.config.decoder_start_token_id) if model.reads == "source" else side.within(min(model.span, side.context))
             )
 
+        for name, ids in self.generation.items():
+            own = model.generation.get(name, model.config.eos_token_id if name == "eos_token_id" else None)
+            model.generation = {**model.generation, name: list(dict.fromkeys([*listed(own), *ids]))}
         self.train = suited(self.train)
         self.valid, self.test = (None if side is None else suited(side) for side in (self.valid, self.test))
 

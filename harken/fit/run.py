@@ -19,6 +19,7 @@ from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..data.laid import Laid
 from ..data.replies import Replies
+from ..data.turns import Turns
 from ..decode.generate import generate
 from ..decode.options import DecodeOptions
 from ..families.table import FAMILIES, family
@@ -241,11 +242,15 @@ def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, data: Prepared
     return keep
 
 
-def texts_of(model: Model, tokenizer: Tokenizer, prompts: tuple[str, ...], seed: int) -> list[str]:
-    """What the model writes: texts that begin with nothing differ by chance, answers by their source."""
-    count = max(1, 3 // len(prompts))
+def texts_of(model: Model, tokenizer: Tokenizer, prompts: tuple[Any, ...], seed: int) -> list[str]:
+    """What the model writes: texts that begin with nothing differ by chance, answers by their source, or what was said last in a chat."""
+    count = max(1, 3 // len(prompts)) if isinstance(prompts[0], str) else 1
     asked = DecodeOptions(max_new_tokens=60, temperature=0.8 if count > 1 else 0.0, num_return_sequences=count, seed=seed)
-    return [(f"{one.prompt} → " if count == 1 and one.prompt else "") + one.text for one in generate(model, tokenizer, prompts, asked)]
+    found = generate(model, tokenizer, prompts, asked)
+    if count > 1:
+        return [one.text for one in found]
+    given = [prompt if isinstance(prompt, str) else prompt[-1]["content"] for prompt in prompts]
+    return [(f"{prompt} → " if prompt else "") + one.text for prompt, one in zip(given, found, strict=True)]
 
 
 def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, progress: Progress, clock: Clock) -> Trained:
@@ -290,5 +295,6 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         if numbers:
             say(f"{side}: {', '.join(f'{name} {value:.4f}' for name, value in numbers.items())}")
     then = f"generate {folder.path} --temperature 0.8" if data.prompts else f"eval {folder.path}"
+    then = f'generate {folder.path} --chat "…"' if isinstance(data.train, Turns) else then
     say(f"the run is in {folder.path}: harken {then}")
     return trained

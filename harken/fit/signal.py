@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 from ..base.errors import InputError
-from ..families.table import config_class
+from ..families.table import config_class, family
 from ..families.tasks import tasks_of
 from .options import Task, TrainOptions
 
@@ -13,7 +13,7 @@ OF_TEXTS = ("span-corruption", "denoising")
 """What a model that reads a source can also learn by, from texts alone."""
 RECURRENT = ("rnn", "gru", "lstm")
 """Families whose tokens have no vectors to compare texts by, or to be told speakers by."""
-LIKE = {"ranking": "classification", "dialogue": "double-heads"}
+LIKE = {"ranking": "classification", "dialogue": "double-heads", "instruct": "language-modeling"}
 """What a task is built for, where it is called otherwise."""
 
 
@@ -22,7 +22,8 @@ def signal_of(name: str, options: TrainOptions) -> str:
     kind = config_class(name)
     known = [task for task in tasks_of({"model_type": kind.model_type}) if task in typing.get_args(Task)]
     built = tasks_of({"model_type": kind.model_type})
-    known += [task for task, head in LIKE.items() if head in built and (task != "dialogue" or kind.model_type not in RECURRENT)]
+    fit = {"dialogue": kind.model_type not in RECURRENT, "instruct": family(name).LEARNS == "gradients"}
+    known += [task for task, head in LIKE.items() if head in built and fit.get(task, True)]
     known += ["similarity"] if "classification" in built and kind.model_type not in RECURRENT else []
     known += OF_TEXTS if kind.reads == "source" else ()
     known = [task for task in typing.get_args(Task) if task in known]

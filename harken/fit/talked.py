@@ -83,7 +83,7 @@ class Talk:
 
 def tried(model: Model, tokenizer: Tokenizer, options: Any, folder: Path | None) -> Talk:
     """Read the data, judge what the model says of every reply, and let it write some. `options`: data, columns, skip_bad_rows, history,
-    replies, mix. InputError with file and line where a row is wrong."""
+    answers, mix. InputError with file and line where a row is wrong."""
     if not hasattr(model, "stack") or model.reads == "source":
         raise InputError(f"a {model.config.model_type} model is not measured on dialogues: take one such as gpt2 or llama")
     examples = read_dialogues(options.data, Columns.parse(options.columns), skip_bad=options.skip_bad_rows)
@@ -97,7 +97,7 @@ def tried(model: Model, tokenizer: Tokenizer, options: Any, folder: Path | None)
     for nats, tokens, words, ranked in judged(model, laid, told):
         tally.update([(nats, tokens, words, [*ranked, mixed(ranked[0], ranked[1], mix)])], [None])
     nats, tokens, words = tally.rows[:, :3].sum(0).tolist()
-    tallies = [tally, *written(model, tokenizer, told, laid, way, options.replies)]
+    tallies = [tally, *written(model, tokenizer, told, laid, way, options.answers)]
     known = None if folder is None else seen(examples.corpus(), folder)
     return Talk(told, laid, tallies, nats, int(tokens), int(words), ledger, None if known is None else int(known.sum()))
 

@@ -25,6 +25,7 @@ from . import dialogue
 from . import plan as planning
 from .best import check_best
 from .folder import has_bf16
+from .instruct import outfitted
 from .layers import Layers
 from .material import material_of
 from .options import TrainOptions
@@ -86,6 +87,8 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if shaped.task == "dialogue":
         tokenizer, more = dialogue.with_speakers(tokenizer)
         pieces = {**pieces, **more}
+    if shaped.task == "instruct":
+        tokenizer, pieces = outfitted(tokenizer, pieces)
     span = undrawn(config).span
     if options.context is not None and options.context > span:
         raise InputError(f"--context {options.context} is more than the {span} tokens that {source} reads at once: give at most that")

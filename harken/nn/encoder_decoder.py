@@ -89,11 +89,18 @@ class EncoderDecoder(SourceModel):
     def compute(self, ids: Tensor, call: Pair, last: bool = False) -> Tensor:
         """Target ids (B, L), or the source of a model that judges, -> what the head says; the keys and values of the new tokens are in the
         cache."""
-        if call.source is not None and call.reading is not None:
-            call.writing.memory = self.read(call.source, call.reading)
-        x = self.stack(ids if call.target is None else call.target, call.writing)  # (B, L, D)
+        x = self._states(ids, call)  # (B, L, D)
         x = last_of(x, call.writing.mask) if last else x
         return self.head(x, self.stack.embed.tokens, call.writing.mask, call.writing.places)
+
+    def states(self, source: Tensor, target: Tensor, mask: Mask | None = None) -> Tensor:
+        """source (B, S), target (B, L) -> (B, L, D): what the head reads."""
+        return self._states(target, self.prepare(source, target, mask))
+
+    def _states(self, ids: Tensor, call: Pair) -> Tensor:
+        if call.source is not None and call.reading is not None:
+            call.writing.memory = self.read(call.source, call.reading)
+        return self.stack(ids if call.target is None else call.target, call.writing)
 
     def read(self, source: Tensor, call: Call) -> list[tuple[Tensor, Tensor]]:
         """source (B, S) -> what every layer that writes may look at: keys and values."""

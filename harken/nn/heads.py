@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .entropy import cross_entropy
 from .linear import Linear, known, linear
 from .mask import Mask
 
@@ -35,6 +36,11 @@ class LanguageModel(nn.Module):
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
         logits = linear(x if self.scale == 1 else x * self.scale, tokens if self.out is None else self.out)
         return logits if self.bias is None else logits + self.bias
+
+    def nats(self, x: Tensor, tokens: Linear, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """x (R, D), targets (R,) -> their summed cross-entropy, without the logits of all at once."""
+        x = x if self.scale == 1 else x * self.scale
+        return cross_entropy(x, self.out or tokens, targets, shift=self.bias, smoothing=smoothing)
 
 
 class MaskedLanguageModel(nn.Module):

@@ -251,6 +251,13 @@ class Decoder(Model):
         cache.close()
         return x
 
+    def states(self, ids: Tensor, mask: Mask | None = None, *, types: Tensor | None = None) -> Tensor:
+        """ids (B, L), choices (B, C, L) or packed (T,) -> (..., D): what the head reads."""
+        return self._states(ids, self.prepare(ids, mask, types=types))
+
+    def _states(self, ids: Tensor, call: Call) -> Tensor:
+        return self.stack(ids.reshape(-1, ids.shape[-1]), call).view(*ids.shape, -1)
+
     def prepare(
         self,
         ids: Tensor,
@@ -289,6 +296,6 @@ class Decoder(Model):
 
     def compute(self, ids: Tensor, call: Call, last: bool = False) -> Any:
         """ids -> what the head says; the keys and values of the new tokens are in the cache."""
-        x = self.stack(ids.reshape(-1, ids.shape[-1]), call).view(*ids.shape, -1)  # (B, L, D)
+        x = self._states(ids, call)  # (B, L, D)
         x = last_of(x, call.mask) if last else x
         return self.head(x, self.stack.embed.tokens, call.mask, call.places)

@@ -8,7 +8,9 @@ windows of the context, each read behind <bos>, and every token is predicted onc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from ..data.batches import Spans
 from ..data.corpus import Corpus
 from ..data.ledger import Ledger
 from ..data.tokens import Overflow, fitted, tokenised
+from ..nn.heads import LanguageModel
 from ..nn.mask import Mask
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
@@ -54,14 +57,20 @@ def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack:
         raise InputError("a batch has no token to predict; check the data for texts that are empty after tokenising")
     if pack:
         inputs, targets, starts = (torch.from_numpy(a) for a in source.packed(rows[rows[:, 1] > rows[:, 0]]))
-        logits = model(inputs.to(model.device), Mask(starts=starts))  # (T, V)
-        return Loss(F.cross_entropy(logits.float(), targets.to(model.device), reduction="sum"), len(targets))
+        return Loss(summed(model, [inputs], Mask(starts=starts), targets), len(targets))
     inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
-    device = model.device
-    real = targets != -100  # (B, L)
-    logits = model(inputs.to(device), Mask(lengths=lengths))  # (B, L, V)
-    total = F.cross_entropy(logits[real.to(device)].float(), targets[real].to(device), reduction="sum")
-    return Loss(total, int(real.sum()))
+    return Loss(summed(model, [inputs], Mask(lengths=lengths), targets), int((targets != -100).sum()))
+
+
+def summed(model: Any, inputs: Sequence[Tensor], mask: Mask, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Σ -log p(targets) of what a model says next; targets (B, L) or packed (T,), -100 where nothing is asked. Logits are there of a few
+    tokens at a time, where the model ends in a matrix over the vocabulary."""
+    device, real = model.device, targets != -100
+    given, wanted, real = [each.to(device) for each in inputs], targets[real].to(device), real.to(device)
+    if isinstance(getattr(model, "head", None), LanguageModel) and hasattr(model, "states") and not model.packed:
+        x = model.states(*given, mask)
+        return model.head.nats(x.view(-1, x.shape[-1]) if real.all() else x[real], model.stack.embed.tokens, wanted, smoothing)
+    return F.cross_entropy(model(*given, mask)[real].float(), wanted, reduction="sum", label_smoothing=smoothing)
 
 
 def nats(model: Model, source: Spans, rows: np.ndarray, pad: int) -> tuple[float, int]:

@@ -1,8 +1,8 @@
 """What a training signal must offer: a loss to learn from, and the same in nats to measure by.
 
-`causal`, `masked` and `seq2seq` are modules with these two functions; what a row is, only the source and its objective know. Span
-corruption and denoising are sequence to sequence once a text is broken. Those of labelled examples (`classification`, `tagging`, `span`,
-`ranking`, `contrastive`) say with the loss what the model would answer.
+`causal`, `instruct`, `masked` and `seq2seq` are modules with these two functions; what a row is, only the source and its objective know.
+Span corruption and denoising are sequence to sequence once a text is broken. Those of labelled examples (`classification`, `tagging`,
+`span`, `ranking`, `contrastive`) say with the loss what the model would answer.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ..data.laid import Alike, Answers, Classes, Gains, Laid, Tags
 from ..data.ledger import Ledger
 from ..data.pairs import PairSpans
 from ..data.replies import Replies
+from ..data.turns import Turns
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from . import causal, classification, contrastive, double, masked, ranking, seq2seq, span, tagging
+from . import causal, classification, contrastive, double, instruct, masked, ranking, seq2seq, span, tagging
 from .causal import Loss
 from .judging import Outcome
 
@@ -97,4 +98,6 @@ def objective_of(source: Source) -> Any:
         return judging_of(source)
     if isinstance(source, Masked | MaskedPairs):
         return masked
+    if isinstance(source, Turns):
+        return instruct
     return seq2seq if isinstance(source, PairSpans | Noised) else causal

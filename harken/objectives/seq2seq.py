@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ..base.errors import InputError
 from ..data.corrupted import Noised
@@ -21,7 +20,7 @@ from ..data.tokens import tokenised
 from ..nn.mask import Mask
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .causal import Loss
+from .causal import Loss, summed
 
 
 def tokenised_pairs(pairs: Pairs, tokenizer: Tokenizer, ledger: Ledger, stage: str = "tokens") -> PairSpans:
@@ -36,12 +35,8 @@ def batch_loss(model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: 
     if not (rows[:, 1] > rows[:, 0]).any():
         raise InputError("a batch has no token to predict; check the data for targets that are empty after tokenising")
     sources, lengths, inputs, targets = (torch.from_numpy(a) for a in source.take(rows, pad))
-    device = model.device
-    real = targets != -100  # (B, L)
-    logits = model(sources.to(device), inputs.to(device), Mask(lengths=lengths))  # (B, L, V)
-    wanted = targets[real].to(device)
-    total = F.cross_entropy(logits[real.to(device)].float(), wanted, reduction="sum", label_smoothing=smoothing)
-    return Loss(total, int(real.sum()))
+    total = summed(model, [sources, inputs], Mask(lengths=lengths), targets, smoothing)
+    return Loss(total, int((targets != -100).sum()))
 
 
 def nats(model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: int) -> tuple[float, int]:

@@ -25,6 +25,7 @@ from ..base.files import write_text
 from .messages import checked, objects, plain
 from .sandbox import Sandbox, Spent
 from .tokenizer import Tokenizer
+from .turns import Said, parts, said, special_names, turns, turns_found
 
 FILE = "chat_template.jinja"
 
@@ -190,14 +191,20 @@ def _compiled(source: str, tokens: tuple[tuple[str, str], ...]) -> ChatTemplate:
 
 def chat_ids(tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True) -> tuple[str, list[int]]:
     """A chat as text and as ids: the template's special tokens are read as such, and what a message says never is."""
-    special = {str(tokenizer.inner.id_to_token(i)) for i in tokenizer.special_ids}
-    found = template_of(tokenizer).rendered(messages, add_generation_prompt, special=special)
-    ids, at = [], 0
-    for start, end in found.guarded:
-        ids += tokenizer.parsing.encode(found.text[at:start], add_special_tokens=False).ids if at < start else []
-        ids += tokenizer.encode(found.text[start:end], special=False)
-        at = end
-    return found.text, ids + tokenizer.parsing.encode(found.text[at:], add_special_tokens=False).ids
+    names = special_names(tokenizer)
+    found = template_of(tokenizer).rendered(messages, add_generation_prompt, special=names)
+    spans = turns(found.text, found.spans, found.guarded, names)
+    return found.text, [i for part in parts(tokenizer, found.text, spans, found.guarded) for i in part]
+
+
+def learned_ids(tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]]) -> Said:
+    """A chat as it is learned from: the ids up to the end of its last answer, and which of them the assistant said.
+
+    Those in front of a turn are `chat_ids` of what was said before it. InputError where the template marks nothing and nothing is found."""
+    template, names = template_of(tokenizer), special_names(tokenizer)
+    found = template.rendered(messages, special=names)
+    spans = found.spans or turns_found(found.text, messages, template.render, names, template.where)
+    return said(tokenizer, found.text, turns(found.text, spans, found.guarded, names), found.guarded)
 
 
 # ---- special tokens that messages name

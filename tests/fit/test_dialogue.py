@@ -85,7 +85,7 @@ def test_it_opens_in_transformers(run):
 
 
 def test_it_is_measured_beside_what_takes_no_effort(run, data, tmp_path):
-    found = harken.evaluate(run, str(data / "a.jsonl"), replies=12, candidates_out=str(tmp_path / "c.jsonl"))
+    found = harken.evaluate(run, str(data / "a.jsonl"), answers=12, candidates_out=str(tmp_path / "c.jsonl"))
     metrics = found.metrics
     assert found.task == "dialogue" and found.examples == 480 and found.main == "hits@1"
     words = sum(len(json.loads(line)["response"].split()) + 1 for line in (tmp_path / "c.jsonl").read_text().splitlines())
@@ -96,7 +96,7 @@ def test_it_is_measured_beside_what_takes_no_effort(run, data, tmp_path):
     assert 0 < metrics["f1"] <= 1 and {"distinct1", "distinct2", "repetition"} <= metrics.keys()
     assert metrics["seen_in_training"] > 200  # it is the training data
     assert found.intervals["hits@1"]["low"] < metrics["hits@1"] < found.intervals["hits@1"]["high"]
-    again = harken.evaluate(run, str(tmp_path / "c.jsonl"), replies=0, against=run, history=5)  # the candidates are named now
+    again = harken.evaluate(run, str(tmp_path / "c.jsonl"), answers=0, against=run, history=5)  # the candidates are named now
     assert again.metrics["hits@1"] == pytest.approx(metrics["hits@1"]) and again.loss == pytest.approx(found.loss, rel=1e-5)
     assert again.against["hits@1"]["difference"] == 0 and "f1" not in again.metrics
 
@@ -105,7 +105,7 @@ def test_candidates_do_not_depend_on_the_model(run, data, tmp_path):
     plain = trained(data, "a.jsonl", tmp_path / "p", model="llama", steps=4, mc_coef=0.0, tokenizer="word").run
     lists = []
     for each in (run, plain):
-        found = harken.evaluate(each, str(data / "a.jsonl"), replies=0, candidates_out=str(tmp_path / "c.jsonl"))
+        found = harken.evaluate(each, str(data / "a.jsonl"), answers=0, candidates_out=str(tmp_path / "c.jsonl"))
         lists.append([json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()])
     assert lists[0] == lists[1]
     assert all(len(set(row["candidates"]) - {row["response"]}) == 19 for row in lists[0])

@@ -47,10 +47,13 @@ _now = threading.local()  # what Numba's own setting is, which is one of each Py
 def use_threads(work: int) -> None:
     """Let the next kernel of this thread, with `work` multiply-adds, run on as many threads as torch does, a small one on one."""
     most: int = numba.config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue]
-    count = 1 if work < ALONE else min(torch.get_num_threads(), most)
+    before = torch.get_num_threads()
+    count = 1 if work < ALONE else min(before, most)
     if getattr(_now, "count", 0) != count:
         numba.set_num_threads(count)
         _now.count = count
+        if torch.get_num_threads() != before:  # the first time Numba starts its threads, and tells the OpenMP they share to use them all
+            torch.set_num_threads(before)
 
 
 @helper
