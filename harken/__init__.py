@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .commands.next import next_tokens as next
     from .commands.similar import similar
     from .commands.train import train
+    from .data.segments import Turns
     from .decode.options import Generated
     from .measure.score import score
     from .nn.mask import Mask
@@ -38,6 +39,7 @@ __all__ = [
     "Generated",
     "Mask",
     "Tokenizer",
+    "Turns",
     "__version__",
     "analogy",
     "chat",
@@ -81,6 +83,7 @@ _HOMES = {
     "Mask": "harken.nn.mask:Mask",
     "Tokenizer": "harken.text.tokenizer:Tokenizer",
     "Generated": "harken.decode.options:Generated",
+    "Turns": "harken.data.segments:Turns",
 }
 
 

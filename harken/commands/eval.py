@@ -54,7 +54,11 @@ class EvalOptions:
     )
     skip_bad_rows: bool = option(False, "of labelled examples: leave wrong rows out and count them (default: an error that lists them)")
     history: int | None = option(None, "of dialogues: turns of the past that a reply is read with (default: as in training)", min=0)
-    mix: float = option(10.0, "of dialogues: weight of TF-IDF beside the model's choice, in hits@1_mixed; choose it on other data", min=0)
+    mix: float | None = option(
+        None,
+        "of dialogues: weight of TF-IDF beside the model's choice, in hits@1_mixed (default: chosen on what it held out)",
+        min=0,
+    )
     candidates_out: str | None = option(None, "of dialogues: file for every reply with the candidates it is told from, as .jsonl")
     json: bool = option(False, "print one JSON object")
 

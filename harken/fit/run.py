@@ -106,7 +106,8 @@ def run(options: TrainOptions) -> Trained | TrainedVectors:
             save_setting(model, tokenizer, folder.path)
             if data.corpus is not None:
                 remember(data.corpus, folder.path)
-        clock.after = sum(held.targets for held in (data.test, None if measured_whole(data, plan) else data.valid) if held is not None)
+        clock.after = 0 if data.test is None else data.test.targets
+        clock.after += 0 if data.valid is None or measured_whole(data, plan) else min(data.valid.targets, enough(data.valid) or math.inf)
         try:
             progress = teach(model, tokenizer, data, dataclasses.replace(plan, threads=options.threads), folder, clock)
         except Interrupted as error:
@@ -155,6 +156,11 @@ def measured_whole(data: Prepared, plan: Plan) -> bool:
     """Whether every measurement reads all of the held-out text, so that the best one is the result; of labelled examples the metrics are
     wanted too."""
     return data.valid is not None and not isinstance(data.valid, Laid) and data.valid.targets <= plan.eval_tokens
+
+
+def enough(valid: Any) -> int | None:
+    """Tokens of held-out examples that the finished model is measured on at most; None: all."""
+    return dialogue.ENOUGH if isinstance(valid, Laid) and isinstance(valid.goal, Replies) else None
 
 
 def metrics_of(found: Measured | None) -> dict[str, float]:
@@ -258,7 +264,7 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
     test = measured(model, data.test, pad=pad) if data.test is not None else None
     found = None
     if not measured_whole(data, plan) or progress.best is None:
-        most = None if data.valid else plan.eval_tokens
+        most = enough(data.valid) if data.valid else plan.eval_tokens
         found = measured(model, data.valid or data.train, pad=pad, most_tokens=most)
     assert found is not None or progress.best is not None
     loss = found.loss if found is not None else float(progress.best or 0.0)
@@ -289,6 +295,6 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         if numbers:
             say(f"{side}: {', '.join(f'{name} {value:.4f}' for name, value in numbers.items())}")
     then = f"generate {folder.path} --temperature 0.8" if data.prompts else f"eval {folder.path}"
-    then = f'generate {folder.path} --chat "…"' if isinstance(data.train, Turns) else then
+    then = f"chat {folder.path}" if isinstance(data.train, Turns) or isinstance(getattr(data.train, "goal", None), Replies) else then
     say(f"the run is in {folder.path}: harken {then}")
     return trained

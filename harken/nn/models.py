@@ -274,8 +274,7 @@ class Decoder(Model):
         reach, new = admit(rows, mask, self.context, cache), rows.shape[1]
         past = 0 if cache is None else cache.longest
         if cache is None:
-            positions, keys = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device), new
-            positions = positions if mask.branches is None else mask.branch_positions().to(ids.device)
+            positions, keys = mask.positions(new).to(ids.device), new
         else:
             positions, keys, reach = cache.open(new, mask.lengths), cache.keys_after(new), cache.size
         for rotary in self._rotaries:
