@@ -25,6 +25,7 @@ from .cache import Cache, KeyValueCache
 from .call import Call
 from .heads import last_of
 from .linear import Linear
+from .lora import Adapters
 from .mask import Mask
 from .position import Rotary
 from .rows import admit, rows_of
@@ -80,6 +81,11 @@ class Model(nn.Module):
             return super().__call__(*args, **kwargs)
         with torch.no_grad():  # a packed weight has no gradient: better none at all than some of them
             return super().__call__(*args, **kwargs)
+
+    @property
+    def adapters(self) -> Adapters:
+        """What was put on it: `names`, `use(name)`, `merge()`, `unmerge()`."""
+        return vars(self).setdefault("_adapters", Adapters(self))
 
     def initialise(self) -> None:
         """What fresh weights need beyond Normal(0, std) matrices and zero biases; called once those are drawn."""
