@@ -146,7 +146,7 @@ def adapter_tensors(model: Model) -> dict[str, Tensor]:
             at = next((n for n, part in enumerate(update.slices) if part.start == matrix.start), None)
             if at is not None:
                 found[f"{ROOT}{name}.lora_A.weight"] = update.a.weight.split(update.ranks)[at]
-                found[f"{ROOT}{name}.lora_B.weight"] = update.b[at].weight
+                found[f"{ROOT}{name}.lora_B.weight"] = update.bs[at].weight
                 if update.magnitudes is not None:
                     found[f"{ROOT}{name}.lora_magnitude_vector"] = update.magnitudes[at]
     brought = tuple(f"{place}." for place, some in model.adapters.kept.items() if _name(model) in some)
@@ -231,7 +231,7 @@ def _filled(
     with torch.no_grad():
         update.a.weight.copy_(torch.cat([parts[name]["A"] for name, _ in some]))
         for n, (name, _) in enumerate(some):
-            update.b[n].weight.copy_(parts[name]["B"])
+            update.bs[n].weight.copy_(parts[name]["B"])
             if update.magnitudes is not None:
                 update.magnitudes[n].copy_(parts[name]["m"])
     return update

@@ -15,6 +15,7 @@ import torch
 
 from ..base.errors import InputError, Interrupted, RunError
 from ..base.report import say, span
+from ..checkpoint.adapters import base_of
 from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..data.laid import Laid
@@ -43,7 +44,7 @@ from .seen import remember
 from .state import Progress
 from .teacher import distillation
 from .threads import on_threads
-from .tune import anchored, as_new
+from .tune import anchored, as_new, fingerprint
 from .vectors import TrainedVectors, learn_vectors
 
 
@@ -126,6 +127,8 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     model, tokenizer = load(folder.path)
     if family(model.config.model_type).LEARNS == "neighbours":
         raise InputError(f"{folder.path} holds word vectors, which are counted at once: to count anew give the text and --overwrite")
+    if model.adapters.names and fingerprint(base_of(folder.path)) != folder.record["began_from"]["sha256"]:
+        raise InputError(f"{base_of(folder.path)} is not the model that this run's adapter is for: its weights are others; train anew")
     shaped = as_new(options, model.config) if "began_from" in folder.record else options
     data = material_of(model.config.model_type, shaped).prepare(shaped, tokenizer, folder.record["data"].get("context", model.span))
     data.suit(model)

@@ -51,21 +51,22 @@ class Update(nn.Module):
         self.ranks = tuple(each.rank for each in self.slices)
         self.a = Linear(layer.inputs, sum(self.ranks), bias=False, widths=self.ranks)
         self.b = nn.ModuleList(Linear(each.rank, each.rows, bias=False) for each in self.slices)
-        for b in self._bs:
+        for b in self.bs:
             nn.init.zeros_(b.weight)
         self.magnitudes = nn.ParameterList(self._of(layer.values(), each).norm(dim=1) for each in self.slices) if dora else None
         self.to(layer.values())
         self._known: tuple[Tensor, list[Tensor]] | None = None  # of a packed layer: m / ‖W + s B A‖ by slice
 
     @property
-    def _bs(self) -> Iterator[Any]:
-        return iter(self.b)
+    def bs(self) -> list[Any]:
+        """`b`, slice by slice."""
+        return list(self.b)
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """x (..., K), y = x Wᵀ + b (..., N) -> y with the update."""
         layer, read = self.on[0], F.dropout(x, self.dropout, self.training)
         low = self.a(read).split(self.ranks, -1)
-        parts = [b(each) * part.scale for b, each, part in zip(self._bs, low, self.slices, strict=True)]
+        parts = [b(each) * part.scale for b, each, part in zip(self.bs, low, self.slices, strict=True)]
         if self.magnitudes is not None:
             plain = F.linear(read, layer.values()) if self.dropout and self.training else y if layer.bias is None else y - layer.bias
             factors = zip(self.factors(), parts, self.slices, strict=True)
@@ -97,7 +98,7 @@ class Update(nn.Module):
     def _low(self) -> list[Tensor]:
         """s B A of each slice."""
         a = self.a.values().split(self.ranks)
-        return [part.scale * (b.values() @ each) for b, each, part in zip(self._bs, a, self.slices, strict=True)]
+        return [part.scale * (b.values() @ each) for b, each, part in zip(self.bs, a, self.slices, strict=True)]
 
     @staticmethod
     def _of(weight: Tensor, part: Slice) -> Tensor:
