@@ -5,6 +5,7 @@ https://huggingface.co/docs/peft/package_reference/lora
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import read_json
-from .files import ADAPTER
+from ..base.report import say
+from .files import ADAPTER, existing, is_adapter
+from .hub import located
 
 TASKS = {
     "CAUSAL_LM": "language-modeling",
@@ -139,6 +142,35 @@ def read_setting(folder: Path) -> Setting:
         revision=said.get("revision"),
         rest={key: value for key, value in said.items() if key not in own},
     )
+
+
+def adapter_folder(source: str | os.PathLike[str], base: Path, token: str | None) -> Path:
+    """The folder of an adapter; one that was made for another base than this one is put on all the same, and it is said."""
+    folder = existing(located(source, token=token))
+    if not is_adapter(folder):
+        raise InputError(f"{folder} is no adapter: it holds no {ADAPTER}, or the weights of a whole model beside it")
+    named = read_setting(folder).base
+    if named is not None and Path(named).is_dir() and Path(named).resolve() != base.resolve():
+        say(f"{folder} was made for {named}, and is put on {base}")
+    return folder
+
+
+def base_of(folder: Path, *, weights: bool = True) -> Path:
+    """The folder of the model that an adapter's folder is for, downloaded if it is not there (`weights` False: all but those); of any other
+    folder itself. InputError when it names none, or one that is not there."""
+    if not is_adapter(folder):
+        return folder
+    setting = read_setting(folder)
+    if setting.base is None:
+        raise InputError(f"{folder / ADAPTER} names no base_model_name_or_path: load the base, with adapters={{'name': {str(folder)!r}}}")
+    try:
+        base = existing(located(setting.base, revision=None if Path(setting.base).exists() else setting.revision, weights=weights))
+    except InputError as error:
+        mend = f"load it from where it is now, with adapters={{'name': {str(folder)!r}}}, or correct base_model_name_or_path"
+        raise InputError(f"{folder / ADAPTER} is for a base that is not there ({error}): {mend}") from None
+    if is_adapter(base):
+        raise InputError(f"{folder / ADAPTER} is for {base}, which is an adapter itself: convert that one to a whole model first")
+    return base
 
 
 def _refuse(said: Mapping[str, Any], path: Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -29,9 +28,8 @@ from ..families.table import family
 from ..nn.lora import Slice, Update
 from ..nn.models import Model
 from .adapter_config import ALL, Setting, read_setting
-from .files import ADAPTER, UPDATES, existing, is_adapter, weight_files
+from .files import ADAPTER, UPDATES, weight_files
 from .fill import prefixes
-from .hub import located
 from .match import spellings
 from .matrices import TOKENS, Matrix, chosen, matrices, places, shortened
 from .tensors import Tensors
@@ -52,35 +50,6 @@ def begin(model: Model, setting: Setting, *, name: str = "default", seed: int = 
         updates = {layer: _update(model, layer, some, setting) for layer, some in _by_layer(wanted, there).items()}
     kept = {place: copy.deepcopy(model.get_submodule(place)) for place in _brought(model, setting.saved)}
     model.adapters.put(name, updates, kept, setting)
-
-
-def adapter_folder(source: str | os.PathLike[str], base: Path, token: str | None) -> Path:
-    """The folder of an adapter; one that was made for another base than this one is put on all the same, and it is said."""
-    folder = existing(located(source, token=token))
-    if not is_adapter(folder):
-        raise InputError(f"{folder} is no adapter: it holds no {ADAPTER}, or the weights of a whole model beside it")
-    named = read_setting(folder).base
-    if named is not None and Path(named).is_dir() and Path(named).resolve() != base.resolve():
-        say(f"{folder} was made for {named}, and is put on {base}")
-    return folder
-
-
-def base_of(folder: Path) -> Path:
-    """The folder of the model that an adapter's folder is for, downloaded if it is not there; of any other folder itself. InputError when
-    it names none, or one that is not there."""
-    if not is_adapter(folder):
-        return folder
-    setting = read_setting(folder)
-    if setting.base is None:
-        raise InputError(f"{folder / ADAPTER} names no base_model_name_or_path: load the base, with adapters={{'name': {str(folder)!r}}}")
-    try:
-        base = existing(located(setting.base, revision=None if Path(setting.base).exists() else setting.revision))
-    except InputError as error:
-        mend = f"load it from where it is now, with adapters={{'name': {str(folder)!r}}}, or correct base_model_name_or_path"
-        raise InputError(f"{folder / ADAPTER} is for a base that is not there ({error}): {mend}") from None
-    if is_adapter(base):
-        raise InputError(f"{folder / ADAPTER} is for {base}, which is an adapter itself: convert that one to a whole model first")
-    return base
 
 
 def put_on(model: Model, folder: Path, name: str = "default") -> None:

@@ -29,7 +29,7 @@ from ..families.config import Config
 from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .adapters import base_of
+from .adapter_config import base_of
 from .files import ADAPTER, GENERATION, INDEX, PICKLED, WEIGHTS, existing, weight_files
 from .hub import LICENCES, SMALL, located
 from .load import DTYPES, config_of, model_of, tokenizer_of

@@ -20,8 +20,8 @@ from ..families.tasks import check_task
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import origin
-from .adapter_config import read_setting
-from .adapters import adapter_folder, base_of, head_rows, put_on, reread
+from .adapter_config import adapter_folder, base_of, read_setting
+from .adapters import head_rows, put_on, reread
 from .files import GENERATION, UPDATES, WEIGHTS, existing, is_adapter, weight_files
 from .fill import Filled, filled
 from .hub import located

@@ -15,7 +15,7 @@ import torch
 
 from ..base.errors import InputError, Interrupted, RunError
 from ..base.report import say, span
-from ..checkpoint.adapters import base_of
+from ..checkpoint.adapter_config import base_of
 from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..data.laid import Laid

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..base.errors import InputError, did_you_mean
 from ..base.report import count, say
-from ..checkpoint.adapters import base_of
+from ..checkpoint.adapter_config import base_of
 from ..checkpoint.files import existing, weight_files
 from ..checkpoint.fill import undrawn
 from ..checkpoint.grow import grown, padded
