@@ -92,7 +92,7 @@ class Setting:
             "revision": self.revision,
             "inference_mode": True,
             "r": self.rank,
-            "lora_alpha": self.alpha,
+            "lora_alpha": int(self.alpha) if self.alpha == int(self.alpha) else self.alpha,
             "lora_dropout": self.dropout,
             "use_rslora": self.rslora,
             "use_dora": self.dora,

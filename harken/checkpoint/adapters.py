@@ -28,7 +28,7 @@ from ..families.table import family
 from ..nn.lora import Slice, Update
 from ..nn.models import Model
 from .adapter_config import ALL, Setting, read_setting
-from .files import ADAPTER, UPDATES, weight_files
+from .files import ADAPTER, PICKLED, UPDATES, WEIGHTS, is_adapter, weight_files
 from .fill import prefixes
 from .match import spellings
 from .matrices import TOKENS, Matrix, chosen, matrices, places, shortened
@@ -96,7 +96,10 @@ def head_rows(folder: Path, config: Any) -> int | None:
 
 
 def save_adapter(model: Model, folder: Path) -> list[Path]:
-    """Write the adapter that answers; returns the file of its weights. InputError when none does for all rows."""
+    """Write the adapter that answers; returns the file of its weights. InputError when none does for all rows, or when the folder holds a
+    whole model, which would be read instead."""
+    if folder.is_dir() and not is_adapter(folder) and any(path.name.startswith((WEIGHTS, PICKLED)) for path in folder.iterdir()):
+        raise InputError(f"{folder} holds a whole model, and an adapter beside its weights would not be seen: name another folder")
     setting, tensors = _chosen(model), adapter_tensors(model)
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / UPDATES[0], tensors, {"format": "pt"})

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
+from ..base.errors import InputError
 from ..base.files import read_json, replacing, write_json
 from ..families import names
 from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from .adapters import save_adapter
-from .files import GENERATION
+from .files import GENERATION, is_adapter
 from .origin import origin
 from .write import SHARD, Written, save_shards, save_tensors, size_of
 
@@ -67,6 +68,8 @@ def save_weights(
     limit = size_of(max_shard_size)
     if model.adapters.names and not model.adapters.merged:
         return save_adapter(model, folder)
+    if folder.is_dir() and is_adapter(folder):
+        raise InputError(f"{folder} holds an adapter, which others would put on what is written beside it: name another folder")
     tensors = dict(names.write(model, family(model.config.model_type).names(model.config)))
     precision = dtypes or {}
     written = {name: Written(tensor, precision.get(name, tensor.dtype)) for name, tensor in tensors.items()}

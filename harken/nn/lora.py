@@ -78,8 +78,10 @@ class Update(nn.Module):
         assert self.magnitudes is not None
         if self.a.packed is not None and self._known is not None and self._known[0] is self.a.packed:
             return self._known[1]
-        sums = [self._of(self.on[0].values(), at) + low for at, low in zip(self.slices, self._low(), strict=True)]
-        found = [m / each.detach().norm(dim=1) for m, each in zip(self.magnitudes, sums, strict=True)]
+        with torch.no_grad():
+            weight = self.on[0].values()
+            norms = [(self._of(weight, at) + low).norm(dim=1) for at, low in zip(self.slices, self._low(), strict=True)]
+        found = [m / norm for m, norm in zip(self.magnitudes, norms, strict=True)]
         if self.a.packed is not None:  # nothing changes before it is unpacked
             self._known = self.a.packed, found
         return found

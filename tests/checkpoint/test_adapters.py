@@ -20,10 +20,16 @@ from harken.checkpoint.matrices import matrices
 from harken.nn.models import Model
 
 IDS = torch.tensor([[5, 9, 3, 17, 22, 8], [7, 7, 30, 11, 6, 40]])
-WIDE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 16}
-ENDS = {"vocab_size": 60, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 16}
-T5 = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+WIDE: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 16,
+}
+ENDS: dict[str, Any] = {"vocab_size": 60, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+GPT2: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 16}
+T5: dict[str, Any] = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
 FAMILIES: dict[str, tuple[Any, Any]] = {
     "gpt2": (hf.GPT2LMHeadModel, hf.GPT2Config(**GPT2, **ENDS)),
     "llama": (hf.LlamaForCausalLM, hf.LlamaConfig(**WIDE, **ENDS, num_key_value_heads=2)),
@@ -91,8 +97,14 @@ def test_a_folder_of_peft_reads_and_writes_with_the_same_answers(name, case, bas
     assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
     assert (theirs(theirs_of(name, bases[name], tmp_path / "ours")) - want).abs().max() < 1e-5
     assert torch.equal(ours(opened(tmp_path / "ours")), ours(model))
+    with pytest.raises(InputError, match="holds a whole model, and an adapter"):
+        harken.save(model, None, bases[name])
     model.adapters.merge()
     assert (ours(model) - want).abs().max() < 1e-5
+    with pytest.raises(InputError, match="holds an adapter, which others would put on"):
+        harken.save(model, None, tmp_path / "ours")
+    harken.save(model, None, tmp_path / "merged")
+    assert torch.equal(ours(opened(tmp_path / "merged")), ours(model))
 
 
 @pytest.mark.parametrize("dora", [False, True])
@@ -103,7 +115,8 @@ def test_gradients_are_those_of_peft(name, dora, bases, tmp_path):
     own = opened(tmp_path / "it")
     ((own(IDS, IDS) if own.reads == "source" else own(IDS)) ** 2).mean().backward()
     wanted = {key.replace(".default", ""): each.grad for key, each in model.named_parameters() if each.requires_grad}
-    updates, seen = own.adapters.of("default"), 0
+    updates: dict[str, Any] = dict(own.adapters.of("default"))
+    seen = 0
     for key, matrix in matrices(own).items():
         if matrix.layer not in updates:
             continue
@@ -170,7 +183,8 @@ def test_one_that_does_not_fit_wholly_is_refused_by_name(bases, tmp_path):
 
     refused("holds no update of any matrix", {})
     refused(f"lacks {key}", {name: each for name, each in good.items() if name != key})
-    refused(rf"lacks {key}, though adapter_config.json says", {name: each for name, each in good.items() if "layers.1.self_attn.q" not in name})
+    without = {name: each for name, each in good.items() if "layers.1.self_attn.q" not in name}
+    refused(rf"lacks {key}, though adapter_config.json says", without)
     refused(r"lacks .*self_attn.v_proj.lora_B.weight", {name: each for name, each in good.items() if "v_proj.lora_B" not in name})
     refused("there is no matrix model.layers.7.self_attn.q_proj", good | {key.replace("layers.1", "layers.7"): good[key]})
     refused("is no name that peft gives", {name.removeprefix("base_model."): each for name, each in good.items()})

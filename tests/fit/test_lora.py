@@ -13,13 +13,14 @@ import peft
 import pytest
 import torch
 import transformers as hf
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import harken
 from harken.base.errors import InputError, Interrupted
 from harken.cli import main
 from harken.fit import fit as fitting
 
+SMALL: dict[str, Any] = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16}
 PARTS = ["ma", "le", "ki", "ro", "ta", "an", "su", "be"]
 
 
@@ -37,7 +38,7 @@ def home(tmp_path_factory) -> Path:
     (folder / "second.txt").write_text("".join(f"{line}\n" for line in lines(1, 100, "nie")))
     labelled = [{"text": line, "label": "a" if "ma" in line else "other"} for line in lines(2, 90, "lo")]
     (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
-    harken.train(str(folder / "first.txt"), out=str(folder / "base"), steps=40, examples="lines", width=32, layers=2, heads=2, batch_size=16)
+    harken.train(str(folder / "first.txt"), out=str(folder / "base"), steps=40, examples="lines", **SMALL)
     return folder
 
 
@@ -100,8 +101,6 @@ def test_a_killed_run_goes_on_to_the_same_bits(home, tmp_path, monkeypatch):
     (tmp_path / "run" / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": str(tmp_path / "base")}))
     harken.train(out=str(tmp_path / "run"), resume=True)  # the same weights elsewhere
     other = load_file(tmp_path / "base" / "model.safetensors")
-    from safetensors.torch import save_file
-
     save_file({name: each + 1 for name, each in other.items()}, tmp_path / "base" / "model.safetensors")
     with pytest.raises(InputError, match="is not the model that this run's adapter is for"):
         harken.train(out=str(tmp_path / "run"), resume=True)

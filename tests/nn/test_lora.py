@@ -119,7 +119,7 @@ def test_only_the_adapter_learns():
     assert widths == {(16, 16), (16, 8), (16,)}  # both A one below the other, B, m
     model.train()
     model(IDS).sum().backward()
-    update = model.adapters.of("default")["stack.blocks.0.attn.qkv"]
+    update: Any = model.adapters.of("default")["stack.blocks.0.attn.qkv"]
     assert [(part.start, part.rows) for part in update.slices] == [(0, 16), (32, 16)]
     assert update.b[0].weight.grad.abs().sum() > 0
     assert not update.a.weight.grad.abs().sum()  # as B is still zero
