@@ -70,7 +70,8 @@ class Update(nn.Module):
         if self.magnitudes is not None:
             plain = F.linear(read, layer.values()) if self.dropout and self.training else y if layer.bias is None else y - layer.bias
             factors = zip(self.factors(), parts, self.slices, strict=True)
-            parts = [(m - 1) * plain[..., at.start : at.start + at.rows] + m * part for m, part, at in factors]
+            starts = ((m, part, plain[..., at.start : at.start + at.rows]) for m, part, at in factors)
+            parts = [m * (base + part) - base for m, part, base in starts]  # what is kept for the gradient is one tensor, not two
         return y + self._spread([part.to(y.dtype) for part in parts], y)
 
     def factors(self) -> list[Tensor]:
