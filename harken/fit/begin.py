@@ -37,6 +37,8 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if is_checkpoint(options.model) or options.student_layers is not None:
         return tune(options)
     name = options.model or "llama"
+    if options.lora:
+        raise InputError(f"--lora is for a model that is there already, a run, a checkpoint or a Hub id, and {name} is a new one")
     family(name)  # a name that is not known is said before anything is read
     material = material_of(name, options)
     train, valid = material.corpora(options)

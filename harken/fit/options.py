@@ -138,6 +138,16 @@ class TrainOptions:
     unfreeze_every: float | None = option(
         None, "let one block more learn, from the top down, each time so many steps, or such a share of them, are done", above=0
     )
+    lora: bool = option(
+        False, "of a checkpoint: learn an adapter, narrow matrices beside its own, which stay as they are, and heads that are new"
+    )
+    lora_rank: int = option(8, "rows of an adapter's narrow matrices", min=1)
+    lora_alpha: float = option(16.0, "what an adapter says is multiplied by this / rank", above=0)
+    lora_dropout: float = option(0.0, "share of the values an adapter reads that is dropped while training", min=0, max=0.9)
+    lora_targets: str = option(
+        "all-linear", "matrices an adapter is on, by names or ends of names, such as q_proj,v_proj (default: all but the head)"
+    )
+    dora: bool = option(False, "an adapter that learns the length of every row by itself (DoRA)")
     teacher: str | None = option(
         None, "a run, a checkpoint or a Hub id to learn from, with the same tokenizer: what it thinks of each token"
     )
@@ -186,6 +196,11 @@ class TrainOptions:
             raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with")
+        if self.dora:
+            object.__setattr__(self, "lora", True)
+        for name in ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets"):
+            if getattr(self, name) != getattr(type(self), name) and not self.lora:
+                raise InputError(f"--{name.replace('_', '-')} says how an adapter is made: give --lora, too")
         if self.window is not None and self.model not in ("vectors", None):
             raise InputError(f"--window is for --model vectors, which counts the words around each, not for {self.model}")
         if self.source is not None:

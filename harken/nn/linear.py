@@ -1,4 +1,5 @@
 """y = act(x Wᵀ + b), and the one place that chooses the product: torch's where gradients are needed, the packed kernel's to answer.
+What adapters add (`lora.py`) comes between the product and the activation.
 
 Packing replaces the parameter, so no weight is held twice; a packed product has the same bits at every number of rows
 (`kernels/product.py`), so an answer does not depend on what else is in the batch.   N outputs · K inputs
@@ -7,6 +8,7 @@ Packing replaces the parameter, so no weight is held twice; a packed product has
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -41,6 +43,18 @@ def known(act: str) -> str:
     return act
 
 
+class Change(Protocol):
+    """What adapters make of a layer's product."""
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (..., K), y = x Wᵀ + b (..., N) -> y as the adapters have it."""
+        ...
+
+    def matrix(self) -> Tensor:
+        """(N, K): W as the adapters have it."""
+        ...
+
+
 class Linear(nn.Module):
     """A matrix (N, K) and perhaps a bias (N,): multiplied with, or its rows looked up (token tables, tied heads).
 
@@ -48,6 +62,7 @@ class Linear(nn.Module):
     """
 
     packed: Tensor | None
+    change: Change | None = None
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, widths: tuple[int, ...] | None = None):
         super().__init__()
@@ -63,6 +78,14 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor, act: str = "none") -> Tensor:
         return linear(x, self, act)
+
+    def values(self) -> Tensor:
+        """The weight (N, K); of a packed layer a copy."""
+        return self.weight if self.packed is None else torch.from_numpy(product.unpack(self.packed.numpy(), self.outputs))
+
+    def matrix(self) -> Tensor:
+        """(N, K): what it multiplies with, adapters included; gradients reach them."""
+        return self.values() if self.change is None else self.change.matrix()
 
     def rows(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., K). InputError when an id is not a row."""
@@ -91,7 +114,7 @@ class Linear(nn.Module):
     def unpack(self) -> None:
         """Give the parameter, the very same object, its (N, K) values back."""
         if self.packed is not None:
-            self.weight.data = torch.from_numpy(product.unpack(self.packed.numpy(), self.outputs))
+            self.weight.data = self.values()
             self.packed = self._arrays = None
 
     def extra_repr(self) -> str:
@@ -99,7 +122,15 @@ class Linear(nn.Module):
 
 
 def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
-    """x (..., K) -> act(x Wᵀ + b) (..., N): the packed kernel when the layer is packed, else torch (its slow twin)."""
+    """x (..., K) -> act(x Wᵀ + b) (..., N), adapters included."""
+    if layer.change is None:
+        return _product(x, layer, act)
+    y = layer.change.add(x, _product(x, layer, "none"))
+    return y if act == "none" else activate(y, act, layer.packed is not None)
+
+
+def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
+    """The packed kernel when the layer is packed, else torch (its slow twin)."""
     if layer._arrays is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()

@@ -1,4 +1,4 @@
-"""The model protocol, and two shapes of Transformer: the encoder, which reads, and the decoder, which continues what it has read.
+"""The model protocol, and the decoder: a Transformer that continues what it has read.
 
     logits = model(ids, Mask(lengths=...))               (B, L) -> (B, L, V), or what the model's head says
     cache = model.begin(batch, length)                   then  model(ids, cache=cache), as often as wanted
@@ -25,6 +25,7 @@ from .cache import Cache, KeyValueCache
 from .call import Call
 from .heads import last_of
 from .linear import Linear
+from .lora import Adapters
 from .mask import Mask
 from .position import Rotary
 from .rows import admit, rows_of
@@ -81,6 +82,11 @@ class Model(nn.Module):
             return super().__call__(*args, **kwargs)
         with torch.no_grad():  # a packed weight has no gradient: better none at all than some of them
             return super().__call__(*args, **kwargs)
+
+    @property
+    def adapters(self) -> Adapters:
+        """What was put on it: `names`, `use(name)`, `merge()`, `unmerge()`."""
+        return vars(self).setdefault("_adapters", Adapters(self))
 
     def initialise(self) -> None:
         """What fresh weights need beyond Normal(0, std) matrices and zero biases; called once those are drawn."""
@@ -141,62 +147,6 @@ class Model(nn.Module):
 def found(logits: Tensor, ids: Tensor) -> Tensor:
     """logits (B, L - 1, V) of what follows each token but the last, ids (B, L) -> (B, L) log-probability of each token; 0 for the first."""
     return F.pad(F.log_softmax(logits.float(), -1).gather(-1, ids[:, 1:, None])[..., 0], (1, 0))
-
-
-class Encoder(Model):
-    """A stack in which every token sees every other, and a head."""
-
-    packs = True
-
-    def __init__(self, stack: Stack, head: nn.Module, *, context: int):
-        super().__init__()
-        self.stack, self.head, self.context = stack, head, context
-        self.packs = stack.bias is None  # distances between the documents of a packed row say nothing
-
-    def must_write(self) -> None:
-        """InputError: an encoder sees the whole text at once, the next token too."""
-        what = "model" if self.config.reads == "text" else f"model built for {self.config.task}"
-        raise InputError(
-            f"a {self.config.model_type} {what} reads, it does not write: to continue or score a text take one such as gpt2 or llama"
-        )
-
-    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
-        """InputError: there is nothing to go on from."""
-        self.must_write()
-        raise NotImplementedError
-
-    def forward(
-        self,
-        ids: Tensor,
-        mask: Mask | None = None,
-        *,
-        types: Tensor | None = None,
-        cache: Cache | None = None,
-        maps: list | None = None,
-        last: bool = False,
-    ) -> Any:
-        """ids (B, L), choices (B, C, L) or packed (T,), and the kind of each token -> what the head says: (B, L, V) of a masked language
-        model. `cache` and `last` belong to models that write."""
-        if cache is not None or last:
-            self.must_write()
-        return self.compute(ids, self.prepare(ids, mask, types=types, maps=maps))
-
-    def prepare(self, ids: Tensor, mask: Mask | None = None, *, types: Tensor | None = None, maps: list | None = None) -> Call:
-        """What the layers need to know about this call. InputError when it cannot be read."""
-        given = mask or Mask()
-        rows, mask, types = rows_of(ids, given, types)
-        admit(rows, mask, self.context)
-        if mask.starts is not None and not self.packs:
-            raise InputError(f"a {self.config.model_type} model cannot read a packed row: give its documents as the rows of a batch")
-        new = rows.shape[1]
-        positions = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device)
-        look = Look.of(mask, positions.expand(len(rows), new), new, exact=self.packed, maps=maps)
-        return Call(positions, {None: look}, given, types)
-
-    def compute(self, ids: Tensor, call: Call) -> Any:
-        """ids -> what the head says."""
-        x = self.stack(ids.reshape(-1, ids.shape[-1]), call)  # (B, L, D)
-        return self.head(x.view(*ids.shape, -1), self.stack.embed.tokens, call.mask)
 
 
 class Decoder(Model):

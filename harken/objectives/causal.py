@@ -67,9 +67,10 @@ def summed(model: Any, inputs: Sequence[Tensor], mask: Mask, targets: Tensor, sm
     tokens at a time, where the model ends in a matrix over the vocabulary."""
     device, real = model.device, targets != -100
     given, wanted, real = [each.to(device) for each in inputs], targets[real].to(device), real.to(device)
-    if isinstance(getattr(model, "head", None), LanguageModel) and hasattr(model, "states") and not model.packed:
+    head = getattr(model, "head", None)
+    if isinstance(head, LanguageModel) and hasattr(model, "states") and head.plain(model.stack.embed.tokens):
         x = model.states(*given, mask)
-        return model.head.nats(x.view(-1, x.shape[-1]) if real.all() else x[real], model.stack.embed.tokens, wanted, smoothing)
+        return head.nats(x.view(-1, x.shape[-1]) if real.all() else x[real], model.stack.embed.tokens, wanted, smoothing)
     return F.cross_entropy(model(*given, mask)[real].float(), wanted, reduction="sum", label_smoothing=smoothing)
 
 

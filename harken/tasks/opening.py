@@ -11,7 +11,7 @@ import torch
 
 from ..base.errors import HarkenError, InputError, did_you_mean
 from ..base.report import say
-from ..checkpoint.files import existing, weight_files
+from ..checkpoint.files import existing, is_adapter, weight_files
 from ..checkpoint.fill import filled
 from ..checkpoint.hub import located
 from ..checkpoint.load import DTYPES, config_of, device_of, model_of, tokenizer_of
@@ -64,13 +64,13 @@ def loaded(task: Task, asked: str, folder: Path, given: Tokenizer | None, device
         )
     config = config_of(folder, head)
     words = tokenizer_of(folder, config) if given is None else given
-    if not task.heads:  # only its body is read, so what becomes of the head is of no interest
+    if not task.heads and not is_adapter(folder):  # only its body is read, so what becomes of the head is of no interest
         files = weight_files(folder)
         model = filled(config, Tensors(files), str(files[0]), fresh=True, dtype=dtype, device=device).model
         remember(model, folder)
         return model, words
     found = model_of(folder, config, dtype=dtype, device=device)
-    if found.new:
+    if found.new and task.heads:
         raise InputError(
             f"{folder} was not trained for {asked}: it has no {', '.join(found.new)}, so every answer would be chance; "
             f"train it for that, or take a model that was, such as {usual(task, asked)}"
