@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ..base.errors import InputError, did_you_mean
+from ..fit.options import KNOWN_AS as LEARNED_AS
 
 TRANSLATION = re.compile(r"translation(_\w+_to_\w+)?")
 WRITES = ("text2text", "summarization", "translation")
@@ -13,18 +14,14 @@ WRITES = ("text2text", "summarization", "translation")
 BROKEN = ("masked-language-modeling", "pretraining", "span-corruption", "denoising")
 """What is measured on texts that are broken first."""
 KNOWN_AS = {
+    **LEARNED_AS,
     "text-generation": "language-modeling",
     "fill-mask": "masked-language-modeling",
     "text2text-generation": "text2text",
-    "text-classification": "classification",
-    "sentiment-analysis": "classification",
-    "ner": "token-classification",
-    "question-answering": "span",
-    "text-ranking": "ranking",
-    "sentence-similarity": "similarity",
-    "conversational": "dialogue",
+    "summarization": "summarization",
+    "translation": "translation",
 }
-"""What people ask for a model by, and what it learned by."""
+"""What people ask for a model by, and what it is measured by; what it learned by one name for both may be measured in two ways."""
 HEADS = {
     "language-modeling": ("language-modeling", "double-heads"),
     "masked-language-modeling": ("masked-language-modeling", "pretraining"),
