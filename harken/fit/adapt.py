@@ -5,7 +5,7 @@ https://arxiv.org/abs/2106.09685, https://arxiv.org/abs/2402.09353
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..base.errors import InputError
@@ -16,6 +16,7 @@ from ..checkpoint.files import is_adapter
 from ..checkpoint.matrices import places
 from ..nn.lora import UPDATES
 from ..nn.models import Model
+from ..text.tokenizer import Tokenizer
 from .options import TrainOptions
 
 RATE = 10.0
@@ -38,6 +39,16 @@ def check(options: TrainOptions, folder: Path) -> None:
         raise InputError(
             "--tokenizer gives the model more tokens, whose rows an adapter does not hold: train without --lora, or first give them to "
             "a model that is then fine-tuned by --lora"
+        )
+
+
+def check_words(options: TrainOptions, tokenizer: Tokenizer, pieces: Mapping[int, object]) -> None:
+    """InputError when the task gives the model further tokens (`pieces`), as an adapter does not hold their rows."""
+    if options.lora and pieces:
+        said = ", ".join(str(tokenizer.inner.id_to_token(i)) for i in list(pieces)[:4])
+        raise InputError(
+            f"--lora: {options.task} gives the model further tokens ({said}), whose rows an adapter does not hold: train without "
+            "--lora, or begin from a model that has them"
         )
 
 

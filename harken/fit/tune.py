@@ -93,6 +93,7 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
         pieces = {**pieces, **more}
     if shaped.task == "instruct":
         tokenizer, pieces = outfitted(tokenizer, pieces)
+    adapt.check_words(options, tokenizer, pieces)
     span = undrawn(config).span
     if options.context is not None and options.context > span:
         raise InputError(f"--context {options.context} is more than the {span} tokens that {source} reads at once: give at most that")

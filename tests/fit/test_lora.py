@@ -158,3 +158,11 @@ def test_what_cannot_be_is_said_before_anything_is_written(home, tmp_path):
     tuned(home, tmp_path / "run", steps=2)
     with pytest.raises(InputError, match="is an adapter: go on with its run"):
         harken.train(str(home / "second.txt"), model=str(tmp_path / "run"), out=str(tmp_path / "two"), lora=True)
+
+
+def test_tokens_that_a_task_adds_have_no_place_in_an_adapter(home, tmp_path):
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text("".join(json.dumps({"prompt": f"say {n}", "completion": f"{n}"}) + "\n" for n in range(40)))
+    with pytest.raises(InputError, match=r"instruct gives the model further tokens \(<\|im_start\|>.*train without --lora"):
+        harken.train(str(chats), model=str(home / "base"), task="instruct", lora=True, steps=2, out=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
