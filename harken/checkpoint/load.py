@@ -18,6 +18,8 @@ from ..families.tasks import check_task
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import origin
+from .choose import choose
+from .coded import BITS, SETTING, held_of
 from .files import GENERATION, WEIGHTS, existing, weight_files
 from .fill import Filled, filled
 from .hub import located
@@ -61,6 +63,7 @@ def load(
     *,
     task: str | None = None,
     dtype: str = "float32",
+    text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     revision: str | None = None,
     token: str | None = None,
@@ -74,6 +77,7 @@ def load(
     *,
     task: str | None = None,
     dtype: str = "float32",
+    text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     revision: str | None = None,
     token: str | None = None,
@@ -86,6 +90,7 @@ def load(
     *,
     task: str | None = None,
     dtype: str = "float32",
+    text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     revision: str | None = None,
     token: str | None = None,
@@ -95,7 +100,10 @@ def load(
 
     Args:
         task: what the model is for (default: what config.json says it was made for); a head that the file lacks is made new, and named.
-        dtype: float32 whatever the file holds, or bfloat16, float16, or auto: that of the file.
+        dtype: float32 whatever the file holds, or bfloat16, float16; int8 or int4 on a CPU (`nn/quant.py`), for answers only; or auto: the
+            narrowest that keeps the perplexity of `text` within 0.5 %, and where none is known, or on a GPU, that of the file. What was
+            quantised by `harken quantize` stays so.
+        text: for auto: a text file (default: the one that a run learned from, while it is there).
         device: where the weights lie, as torch names it: cpu, cuda, cuda:1, mps.
         revision, token: for the Hub: a branch, tag or commit; what a private model asks for (default: HF_TOKEN).
         tokenizer: False for a folder without one; then the second of the two is None.
@@ -103,22 +111,36 @@ def load(
     InputError names the file and the mend: no such folder, no config.json, an unknown family, a missing, foreign, misshapen or
     damaged tensor, a file that asks to run code, a tokenizer that does not fit the vocabulary.
     """
-    if dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), DTYPES)}")
+    if dtype not in (known := (*DTYPES, *BITS.values())):
+        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), known)}")
     place = _device(device)
     folder = existing(located(source, revision=revision, token=token))
     config = config_of(folder, task)
     words = tokenizer_of(folder, config) if tokenizer else None
-    return model_of(folder, config, dtype=dtype, device=place).model, words
+    _check_held(folder, dtype, place)
+    narrow, own = dtype in BITS.values(), held_of(folder)
+    model = model_of(folder, config, dtype="float32" if narrow else dtype, device=place).model
+    if narrow:
+        model.pack(dtype)
+    elif dtype == "auto" and own is None and place.type == "cpu":
+        choose(model, words, folder, text)
+    return model, words
+
+
+def _check_held(folder: Path, dtype: str, device: torch.device) -> None:
+    """InputError unless a folder's weights can be held so."""
+    own = held_of(folder)
+    if own is not None and dtype not in ("float32", "auto", own):
+        raise InputError(f"{folder} is quantised to {own}, so it cannot be {dtype}: leave dtype out, or take the model as it was before")
+    if dtype in BITS.values() and device.type != "cpu":
+        raise InputError(f"dtype {dtype} is for a CPU: on {device} take bfloat16")
 
 
 def config_of(folder: Path, task: str | None = None) -> Config:
     """The config of a folder, for another task than its own if one is named."""
     values = read_json(folder / "config.json")
-    quantised = values.get("quantization_config")
-    if quantised:
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
-        raise InputError(f"{folder} holds weights quantised by {method}, which are not read here: take the model as it was before")
+    if held_of(folder) is not None:
+        del values[SETTING]  # of how it lies in the folder, not of what it is
     config = read_config(values, str(folder / "config.json"))
     if isinstance(config, SourceConfig):
         _begin(config, values, folder / GENERATION)
@@ -178,7 +200,7 @@ def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: to
     if found.unused:
         modules = dict.fromkeys(name.rpartition(".")[0] for name in found.unused)
         say(f"{where}: these are not used for {config.task}: {', '.join(modules)}")
-    found.model.generation = generation_of(folder)
+    found.model.generation, found.model.held = generation_of(folder), held_of(folder)
     origin.remember(found.model, folder)
     return found
 
