@@ -1,4 +1,6 @@
-"""Quantised weights in files: a matrix X.weight becomes X.weight.codes, .scales and, of int4, .lows, in the orientation it had.
+"""Quantised weights in files: the codes of a matrix stand under its own name X.weight, X.weight.scales and, of int4, X.weight.lows beside
+them, all in the orientation it had. Codes have a first dimension of 1, so that others stop at their shape instead of taking them for
+weights.
 
 The numbers are those of `nn/quant.py`: what is read back is given the very same codes when it is packed. config.json says
 `quantization_config: {"quant_method": "harken", "bits": 8 | 4, "group": 32}`; only harken reads such a folder.
@@ -6,7 +8,6 @@ The numbers are those of `nn/quant.py`: what is read back is given the very same
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,7 @@ from ..nn.quant import GROUP, decode, hold, kind_of
 
 SETTING, METHOD = "quantization_config", "harken"
 BITS = {8: "int8", 4: "int4"}
-CODES = ".codes"
-PARTS = re.compile(r"\.(codes|scales|lows)$")
+SCALES, LOWS = ".scales", ".lows"
 
 
 def setting(bits: int) -> dict[str, Any]:
@@ -57,13 +57,15 @@ def written(model: Model, table: dict[str, names.Rule], kind: str) -> Iterator[t
         rows = tensor.T if place.transposed else tensor
         width = rows.shape[1] if own == "int8" else rows.shape[1] // 2
         for name, array in hold(rows, own).table().items():
-            found = torch.from_numpy(array[: len(rows), : width if name == "codes" else None])
-            found = found if name == "codes" else found.contiguous().view(torch.bfloat16)
-            yield f"{key}.{name}", found.T if place.transposed else found
+            part = torch.from_numpy(array[: len(rows), : width if name == "codes" else None])
+            part = part if name == "codes" else part.contiguous().view(torch.bfloat16)
+            part = part.T if place.transposed else part
+            yield (key, part[None]) if name == "codes" else (f"{key}.{name}", part)
 
 
 def read(codes: Tensor, scales: Tensor, lows: Tensor | None, where: str) -> Tensor:
     """A matrix of float32, as its codes stand for it. InputError when they do not belong together."""
+    codes = codes[0] if codes.dim() == 3 and len(codes) == 1 else codes
     turned = codes.dim() == scales.dim() == 2 and len(codes) != len(scales)  # it lies there as (inputs, outputs)
     if turned:
         codes, scales, lows = codes.T, scales.T, None if lows is None else lows.T
@@ -78,9 +80,5 @@ def read(codes: Tensor, scales: Tensor, lows: Tensor | None, where: str) -> Tens
 
 
 def coded(keys: Collection[str]) -> dict[str, list[str]]:
-    """Of the tensors in a file: the matrices that are there as codes, each with its parts."""
-    found: dict[str, list[str]] = {}
-    for key in keys:
-        if PARTS.search(key):
-            found.setdefault(PARTS.sub("", key), []).append(key)
-    return {key: parts for key, parts in found.items() if {f"{key}{CODES}", f"{key}.scales"} <= set(parts)}
+    """Of the tensors in a file: the matrices that are there as codes, each with what stands beside it."""
+    return {key: [part for part in (key + SCALES, key + LOWS) if part in keys] for key in keys if key + SCALES in keys}

@@ -19,7 +19,7 @@ from ..families.table import family
 from ..nn.models import Model
 from ..nn.packing import linears
 from ..text.tokenizer import Tokenizer
-from .coded import BITS, CODES, SETTING, held_of, setting, written
+from .coded import BITS, SCALES, SETTING, held_of, setting, written
 from .convert import answers, copy_others, sample_rows
 from .files import existing
 from .hub import located
@@ -78,7 +78,7 @@ def _quantize(folder: Path, part: Path, bits: int, limit: int) -> dict[str, Any]
     save_setting(model, words, part)
     write_json(part / "config.json", read_json(part / "config.json") | {SETTING: setting(bits)})
     copy_others(folder, part)
-    quantised = sum(name.endswith(CODES) for name in tensors)
+    quantised = sum(name.endswith(SCALES) for name in tensors)
     del model, tensors
     again = model_of(part, config_of(part)).model
     again.pack()

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..base.errors import InputError
-from .coded import CODES, coded, read
+from .coded import coded, read
 from .files import damaged
 
 
@@ -29,7 +29,7 @@ class Tensors(Mapping[str, Tensor]):
     def __init__(self, files: Sequence[Path]):
         self.homes: dict[str, Path] = {}
         self._open: dict[Path, Any] = {}
-        self._coded: dict[str, dict[str, Path]] = {}  # of each such matrix: its parts, and where they are
+        self._coded: dict[str, dict[str, Path]] = {}  # of each such matrix: what stands beside it, and where
         for path in files:
             for name in self._names(path):
                 if name in self.homes:
@@ -37,13 +37,12 @@ class Tensors(Mapping[str, Tensor]):
                 self.homes[name] = path
         for name, parts in coded(self.homes).items():
             self._coded[name] = {part: self.homes.pop(part) for part in parts}
-            self.homes[name] = self._coded[name][f"{name}{CODES}"]
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._coded:
             return self._held(name, self.homes[name])
         parts = {part.rpartition(".")[2]: self._held(part, path) for part, path in self._coded[name].items()}
-        return read(parts["codes"], parts["scales"], parts.get("lows"), f"{self.homes[name]}: {name}")
+        return read(self._held(name, self.homes[name]), parts["scales"], parts.get("lows"), f"{self.homes[name]}: {name}")
 
     def _held(self, name: str, path: Path) -> Tensor:
         """As it lies in the file."""

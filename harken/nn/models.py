@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
@@ -24,7 +23,7 @@ from . import packing
 from .attend import Look
 from .cache import Cache, KeyValueCache
 from .call import Call
-from .heads import last_of
+from .heads import found, last_of
 from .mask import Mask
 from .packing import check_kind
 from .position import Rotary
@@ -67,9 +66,8 @@ class Model(nn.Module):
         self.must_write()
         if ids.shape[1] < 2:
             return torch.zeros(ids.shape, device=ids.device)
-        read = (
-            Mask() if mask is None else dataclasses.replace(mask, lengths=None if mask.lengths is None else (mask.lengths - 1).clamp(min=1))
-        )
+        lengths = None if mask is None or mask.lengths is None else (mask.lengths - 1).clamp(min=1)
+        read = Mask() if mask is None else dataclasses.replace(mask, lengths=lengths)
         return found(self(ids[:, :-1], read), ids)
 
     def must_write(self) -> None:
@@ -97,8 +95,7 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are, packed or not."""
-        held = (t for part in self.modules() for t in (*part._buffers.values(), *part._parameters.values()) if t is not None and t.numel())
-        return next((t.device for t in held), torch.device("cpu"))
+        return packing.place(self)
 
     def pack(self, kind: str | None = None) -> None:
         """Make ready to answer: packed weights replace the parameters (on a CPU; elsewhere nothing changes).
@@ -141,11 +138,6 @@ class Model(nn.Module):
     def _apply(self, *args, **kwargs):
         self.unpack()
         return super()._apply(*args, **kwargs)
-
-
-def found(logits: Tensor, ids: Tensor) -> Tensor:
-    """logits (B, L - 1, V) of what follows each token but the last, ids (B, L) -> (B, L) log-probability of each token; 0 for the first."""
-    return F.pad(F.log_softmax(logits.float(), -1).gather(-1, ids[:, 1:, None])[..., 0], (1, 0))
 
 
 class Encoder(Model):

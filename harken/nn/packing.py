@@ -26,6 +26,12 @@ def linears(model: nn.Module) -> Iterator[Linear]:
     return (part for part in model.modules() if isinstance(part, Linear))
 
 
+def place(model: nn.Module) -> torch.device:
+    """Where the weights are, packed or not."""
+    held = (each for part in model.modules() for each in (*part._buffers.values(), *part._parameters.values()) if each is not None)
+    return next((each.device for each in held if each.numel()), torch.device("cpu"))
+
+
 def pack(model: nn.Module, kind: str | None) -> list[nn.Parameter] | None:
     """Pack every matrix as `kind`, or as it was learned; returns what had to become float32 beside them. None, and nothing changed, where
     the kernels cannot serve: on another device than a CPU, in float16."""
