@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .commands.quantize import quantize
     from .commands.similar import similar
     from .commands.train import train
+    from .data.segments import Turns
     from .decode.options import Generated
     from .measure.score import score
     from .nn.mask import Mask
@@ -39,6 +40,7 @@ __all__ = [
     "Generated",
     "Mask",
     "Tokenizer",
+    "Turns",
     "__version__",
     "analogy",
     "chat",
@@ -84,6 +86,7 @@ _HOMES = {
     "Mask": "harken.nn.mask:Mask",
     "Tokenizer": "harken.text.tokenizer:Tokenizer",
     "Generated": "harken.decode.options:Generated",
+    "Turns": "harken.data.segments:Turns",
 }
 
 

@@ -63,8 +63,8 @@ def main() -> None:
         return
     found = harken.evaluate(run.run, asked.test, answers=4 if asked.tiny else 200, no_repeat_ngram_size=3, against=base)
     nearest, beside, numbers = found.baselines["nearest training answer"], found.against or {}, found.metrics
-    for name in ("loss", "bits_per_byte", "rougeL", "ends", "empty", "length_ratio"):
-        pair, span = beside[name], found.intervals[name]
+    for name, pair in beside.items():
+        span = found.intervals[name]
         tell(
             metric=name, model=pair["value"], low=span["low"], high=span["high"], base=pair["other"], p=pair["p"], nearest=nearest.get(name)
         )

@@ -29,7 +29,8 @@ from ..families.config import Config
 from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .files import GENERATION, INDEX, PICKLED, WEIGHTS, existing, weight_files
+from .adapter_config import base_of
+from .files import ADAPTER, GENERATION, INDEX, PICKLED, WEIGHTS, existing, weight_files
 from .hub import LICENCES, SMALL, located
 from .load import DTYPES, config_of, model_of, tokenizer_of
 from .save import EXPORT, save_setting, save_weights
@@ -56,7 +57,8 @@ def convert(
     token: str | None = None,
     max_shard_size: str | int = SHARD,
 ) -> dict[str, Any]:
-    """Write `source` (a folder or a Hub id) anew as `out`; returns what export.json says. `dtype` auto: every tensor's own.
+    """Write `source` (a folder or a Hub id) anew as `out`; returns what export.json says. `dtype` auto: every tensor's own. An adapter is
+    merged with its base, and written as a whole model.
 
     InputError when the source cannot be read, is not what its own export.json says, or `out` is taken. RunError when the proof fails: then
     what was written is left beside `out`, named OUT.failed.
@@ -97,13 +99,16 @@ def _convert(folder: Path, part: Path, task: str | None, dtype: str, max_shard_s
     words = _words(folder, config)
     found = model_of(folder, config)
     model, rows = found.model, sample_rows(found.model, words)
+    if model.adapters.names:
+        model.adapters.merge(keep=False)
     before = answers(model, rows)
     precision = _precision(model, found.stored, dtype)
     _round(model, precision)
     expected = answers(model, rows)
     files = save_weights(model, part, max_shard_size=max_shard_size, dtypes=precision)
     save_setting(model, words, part, dtype=_usual(precision))
-    copy_others(folder, part)
+    for one in dict.fromkeys((base_of(folder), folder)):
+        copy_others(one, part)
     tensors = _check_tensors(model, part)
     _check_words(words, part)
     facts = {
@@ -228,7 +233,7 @@ def copy_others(folder: Path, part: Path) -> None:
     left = []
     for path in sorted(folder.iterdir()):
         weights = path.name.startswith((WEIGHTS, PICKLED)) or path.name.endswith((INDEX, ".safetensors", ".bin"))
-        if path.name in ("config.json", GENERATION, EXPORT) or weights or path.name.startswith("."):
+        if path.name in ("config.json", ADAPTER, GENERATION, EXPORT) or weights or path.name.startswith("."):
             continue
         if path.is_file() and (path.name.endswith(SMALL) or path.name.upper().startswith(LICENCES)):
             with replacing(part / path.name) as temporary:

@@ -15,6 +15,9 @@ from ..base.files import read_json
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
 GENERATION = "generation_config.json"
+ADAPTER = "adapter_config.json"
+UPDATES = ("adapter_model.safetensors", "adapter_model.bin")
+"""An adapter's weights, the second as older versions of peft wrote them."""
 POINTER = b"version https://git-lfs.github.com/"
 FOREIGN = {
     "tf_model.h5": "TensorFlow",
@@ -22,7 +25,6 @@ FOREIGN = {
     "model.ckpt.index": "TensorFlow",
     "model.onnx": "ONNX",
     "rust_model.ot": "Rust",
-    "adapter_model.safetensors": "adapter",
 }
 
 
@@ -43,21 +45,32 @@ def existing(folder: Path) -> Path:
         near = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
         hint = did_you_mean(folder.name, near) if near else ""
         raise InputError(f"there is no model folder {folder}{hint if 'did you mean' in hint else ''}")
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").is_file() and not is_adapter(folder):
         raise InputError(f"{folder} holds no model: config.json is missing")
     return folder
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, and no weights of a whole model."""
+    whole = any((folder / f"{name}{end}").is_file() for name in (WEIGHTS, PICKLED) for end in ("", INDEX))
+    return (folder / ADAPTER).is_file() and not whole
 
 
 def weight_files(folder: Path) -> list[Path]:
     """The files that hold a folder's weights: safetensors before pickled ones, one file before shards.
 
-    InputError when there is none, or when a shard is missing.
+    Of an adapter its own. InputError when there is none, or when a shard is missing.
     """
     for name in (WEIGHTS, PICKLED):
         if (folder / name).is_file():
             return [folder / name]
         if (folder / f"{name}{INDEX}").is_file():
             return _shards(folder / f"{name}{INDEX}")
+    if (folder / ADAPTER).is_file():
+        for name in UPDATES:
+            if (folder / name).is_file():
+                return [folder / name]
+        raise InputError(f"{folder / UPDATES[0]} does not exist: the adapter's weights are missing")
     foreign = next((f": the folder has only {kind} weights ({name})" for name, kind in FOREIGN.items() if (folder / name).is_file()), "")
     raise InputError(f"{folder / WEIGHTS} does not exist: the weights are missing{foreign}")
 

@@ -20,7 +20,8 @@ from ..base.errors import InputError
 from ..families import names, table
 from ..families.config import Config
 from ..families.tasks import tasks_of
-from ..nn.models import Encoder, Model
+from ..nn.encoder import Encoder
+from ..nn.models import Model
 from .match import Match, match
 from .tensors import Tensors
 
@@ -119,12 +120,16 @@ def _matched(config: Config, tensors: Tensors, where: str) -> tuple[Model, dict[
     """A model to fill, the places of its tensors, and which of the file's belong there."""
     model = undrawn(config)
     spots = names.places(model, _rules(config))
-    vectors = (rules.get(EMBED) for rules in map(_rules, _siblings(config)))
-    prefixes = {f"{name.split('.')[0]}." for name in vectors if isinstance(name, str) and "." in name} - {"decoder."}
     ignore = (*table.family(config.model_type).IGNORE, *((WRITER,) if config.reads == "source" and isinstance(model, Encoder) else ()))
-    found = match(tensors, spots, prefixes=sorted(prefixes), ignore=ignore, where=where)
+    found = match(tensors, spots, prefixes=prefixes(config), ignore=ignore, where=where)
     _stand_in(config, spots, tensors, found)
     return model, spots, found
+
+
+def prefixes(config: Config) -> list[str]:
+    """How names of the body may begin in a file, whatever the task it was made for."""
+    vectors = (rules.get(EMBED) for rules in map(_rules, _siblings(config)))
+    return sorted({f"{name.split('.')[0]}." for name in vectors if isinstance(name, str) and "." in name} - {"decoder."})
 
 
 def _rules(config: Config) -> dict[str, Any]:

@@ -33,6 +33,8 @@ def grown(model: Model, size: int, pieces: Mapping[int, Sequence[int]] | None = 
 
     InputError for fewer rows, and for a model whose two sides have a vocabulary each.
     """
+    if model.adapters.names:
+        raise InputError("a model with an adapter on cannot be given more tokens: the adapter is for as many as it has; convert it first")
     old, pieces = model.config.vocab_size, pieces or {}
     used = old if known is None else known
     if size < old:

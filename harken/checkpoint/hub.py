@@ -14,7 +14,7 @@ from typing import Any
 
 from ..base.errors import HarkenError, InputError, RunError
 from ..base.report import say
-from .files import INDEX, PICKLED, WEIGHTS, Header, existing
+from .files import ADAPTER, INDEX, PICKLED, UPDATES, WEIGHTS, Header, existing
 
 ID = re.compile(r"(?=.{1,96}$)(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])", re.ASCII)
 SMALL = (".json", ".jinja", ".txt", ".model", ".spm", ".md")
@@ -40,7 +40,8 @@ POOLING = "1_Pooling/config.json"
 
 
 def wanted(names: Iterable[str], *, weights: bool = True) -> list[str]:
-    """Of a repository's files those a model is made of: configs, tokenizer, licence, and its weights once, safetensors if there are any."""
+    """Of a repository's files those a model or an adapter is made of: configs, tokenizer, licence, and its weights once, safetensors if
+    there are any."""
     names = [name for name in names if "/" not in name or name == POOLING]
     small = [n for n in names if n.endswith(SMALL) or n.upper().startswith(LICENCES)]
     for file, shard in ((WEIGHTS, r"model-\d+-of-\d+\.safetensors"), (PICKLED, r"pytorch_model-\d+-of-\d+\.bin")):
@@ -51,7 +52,8 @@ def wanted(names: Iterable[str], *, weights: bool = True) -> list[str]:
         else:
             continue
         return [*small, *found] if weights else small
-    return small
+    adapter = [name for name in UPDATES if name in names and ADAPTER in names][:1]
+    return [*small, *adapter] if weights else small
 
 
 def headers(source: str, *, revision: str | None = None, token: str | None = None) -> tuple[list[Header], int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -18,9 +20,11 @@ from ..families.tasks import check_task
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import origin
+from .adapter_config import adapter_folder, base_of, read_setting
+from .adapters import head_rows, put_on, reread
 from .choose import choose
 from .coded import BITS, SETTING, held_of
-from .files import GENERATION, WEIGHTS, existing, weight_files
+from .files import GENERATION, UPDATES, WEIGHTS, existing, is_adapter, weight_files
 from .fill import Filled, filled
 from .hub import located
 from .match import match
@@ -62,6 +66,7 @@ def load(
     source: str | os.PathLike[str],
     *,
     task: str | None = None,
+    adapters: Mapping[str, str | os.PathLike[str]] | None = None,
     dtype: str = "float32",
     text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
@@ -76,6 +81,7 @@ def load(
     source: str | os.PathLike[str],
     *,
     task: str | None = None,
+    adapters: Mapping[str, str | os.PathLike[str]] | None = None,
     dtype: str = "float32",
     text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
@@ -89,6 +95,7 @@ def load(
     source: str | os.PathLike[str],
     *,
     task: str | None = None,
+    adapters: Mapping[str, str | os.PathLike[str]] | None = None,
     dtype: str = "float32",
     text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
@@ -96,10 +103,12 @@ def load(
     token: str | None = None,
     tokenizer: bool = True,
 ) -> tuple[Model, Tokenizer | None]:
-    """Read a run, a checkpoint folder or a model of the Hugging Face Hub ("org/name"); the model is in evaluation mode.
+    """Read a run, a checkpoint folder or a model of the Hugging Face Hub ("org/name"); the model is in evaluation mode. Of an adapter the
+    base that it names is read, and the adapter is put on.
 
     Args:
         task: what the model is for (default: what config.json says it was made for); a head that the file lacks is made new, and named.
+        adapters: name -> folder or Hub id of what is put on the model, too; the first answers, until `model.adapters.use(name)`.
         dtype: float32 whatever the file holds, or bfloat16, float16; int8 or int4 on a CPU (`nn/quant.py`), for answers only; or auto: the
             narrowest that keeps the perplexity of `text` within 0.5 %, and where none is known, or on a GPU, that of the file. What was
             quantised by `harken quantize` stays so.
@@ -113,13 +122,16 @@ def load(
     """
     if dtype not in (known := (*DTYPES, *BITS.values())):
         raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), known)}")
-    place = _device(device)
+    place = device_of(device)
     folder = existing(located(source, revision=revision, token=token))
     config = config_of(folder, task)
     words = tokenizer_of(folder, config) if tokenizer else None
-    _check_held(folder, dtype, place)
-    narrow, own = dtype in BITS.values(), held_of(folder)
+    own, narrow = _checked(base_of(folder), dtype, place), dtype in BITS.values()
     model = model_of(folder, config, dtype="float32" if narrow else dtype, device=place).model
+    for name, each in (adapters or {}).items():
+        put_on(model, adapter_folder(each, folder, token), name)
+    if adapters:
+        model.adapters.use(next(iter(adapters)))
     if narrow:
         model.pack(dtype)
     elif dtype == "auto" and own is None and place.type == "cpu":
@@ -127,25 +139,33 @@ def load(
     return model, words
 
 
-def _check_held(folder: Path, dtype: str, device: torch.device) -> None:
-    """InputError unless a folder's weights can be held so."""
+def _checked(folder: Path, dtype: str, device: torch.device) -> str | None:
+    """How a folder's weights are quantised. InputError unless they can be held as `dtype`."""
     own = held_of(folder)
     if own is not None and dtype not in ("float32", "auto", own):
         raise InputError(f"{folder} is quantised to {own}, so it cannot be {dtype}: leave dtype out, or take the model as it was before")
     if dtype in BITS.values() and device.type != "cpu":
         raise InputError(f"dtype {dtype} is for a CPU: on {device} take bfloat16")
+    return own
 
 
 def config_of(folder: Path, task: str | None = None) -> Config:
     """The config of a folder, for another task than its own if one is named."""
-    values = read_json(folder / "config.json")
-    if held_of(folder) is not None:
+    base = base_of(folder)
+    there = folder if (folder / "config.json").is_file() else base
+    values = read_json(there / "config.json")
+    if held_of(there) is not None:
         del values[SETTING]  # of how it lies in the folder, not of what it is
     config = read_config(values, str(folder / "config.json"))
     if isinstance(config, SourceConfig):
-        _begin(config, values, folder / GENERATION)
+        _begin(config, values, base / GENERATION)
+    if is_adapter(folder) and task is None and (made := read_setting(folder).task) is not None:
+        config.task = check_task(config, made)
     if task is not None:
         config.task = check_task(config, task)
+    judges = config.task in ("classification", "token-classification")
+    if is_adapter(folder) and judges and (rows := head_rows(folder, config)) not in (None, config.num_labels):
+        config.id2label, config.label2id = {n: f"LABEL_{n}" for n in range(rows)}, {f"LABEL_{n}": n for n in range(rows)}
     return config
 
 
@@ -170,7 +190,10 @@ def opened(source: str | os.PathLike[str] | tuple[Model, Tokenizer]) -> tuple[Mo
 
 
 def read_weights(model: Model, path: Path) -> None:
-    """Copy weights (model.safetensors, or the shards that stand in for it) into a model that is there, all of them or none."""
+    """Copy weights (model.safetensors, or the shards that stand in for it) into a model that is there, all of them or none; into one that
+    was saved as an adapter this one's, which lie beside."""
+    if is_adapter(path.parent):
+        return reread(model, path.with_name(UPDATES[0]))
     files = [path] if path.is_file() or path.name != WEIGHTS else weight_files(path.parent)
     tensors, module = Tensors(files), family(model.config.model_type)
     spots = names.places(model, module.names(model.config))
@@ -186,12 +209,46 @@ def read_weights(model: Model, path: Path) -> None:
 
 def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: torch.device = CPU, renew: bool = False) -> Filled:
     """A folder's weights in a model of this config; what they have too little or too much of is said. `renew`: the last layer of the head
-    is made new, as what the file has there tells something else apart."""
-    files = weight_files(folder)
-    where = str(files[0] if len(files) == 1 else folder)
+    is made new, as what the file has there tells something else apart. Of an adapter's folder the base, with the adapter on."""
+    if is_adapter(folder):
+        return _adapted(folder, config, dtype, device)
+    found = _filled(folder, config, dtype, device, renew)
+    _tell(found, folder)
+    return found
+
+
+def _adapted(folder: Path, config: Config, dtype: str, device: torch.device) -> Filled:
+    """The base with the adapter on. A part that the adapter brings is not made new."""
+    base = base_of(folder)
+    brings = head_rows(folder, config) is not None
+    found = _filled(base, config, dtype, device, brings)
+    put_on(found.model, folder)
+    part = tuple(f"{name}." for name in found.model.adapters.settings["default"].saved)
+    new, unused = ([name for name in some if not f"{name}.".startswith(part)] for some in (found.new, found.unused))
+    found = dataclasses.replace(found, new=new, unused=unused)
+    _tell(found, base)
+    return found
+
+
+def _filled(folder: Path, config: Config, dtype: str, device: torch.device, renew: bool) -> Filled:
     asked: Any = read_json(folder / "config.json").get("architectures")
     made_for = isinstance(asked, list) and config.architecture in asked
-    found = filled(config, Tensors(files), where, fresh=renew or not made_for, dtype=dtype, device=device, renew=renew)
+    found = filled(
+        config, Tensors(weight_files(folder)), _where(folder), fresh=renew or not made_for, dtype=dtype, device=device, renew=renew
+    )
+    found.model.generation, found.model.held = generation_of(folder), held_of(folder)
+    origin.remember(found.model, folder)
+    return found
+
+
+def _where(folder: Path) -> str:
+    files = weight_files(folder)
+    return str(files[0] if len(files) == 1 else folder)
+
+
+def _tell(found: Filled, folder: Path) -> None:
+    """Say what a folder's weights have too little or too much of."""
+    where = _where(folder)
     if found.new:
         say(f"{where}: these were made new: {', '.join(found.new)}; they know nothing until they are trained")
     if found.untied:
@@ -199,10 +256,7 @@ def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: to
         say(f"{where}: {those} {are} not the same as the token vectors, though config.json ties them: each is used, untied")
     if found.unused:
         modules = dict.fromkeys(name.rpartition(".")[0] for name in found.unused)
-        say(f"{where}: these are not used for {config.task}: {', '.join(modules)}")
-    found.model.generation, found.model.held = generation_of(folder), held_of(folder)
-    origin.remember(found.model, folder)
-    return found
+        say(f"{where}: these are not used for {found.model.config.task}: {', '.join(modules)}")
 
 
 def generation_of(folder: Path) -> dict[str, Any]:
@@ -213,7 +267,9 @@ def generation_of(folder: Path) -> dict[str, Any]:
 
 
 def tokenizer_of(folder: Path, config: Config) -> Tokenizer:
-    """A folder's tokenizer. InputError when there is none, or when one of its vocabularies has more tokens than the model rows for them."""
+    """A folder's tokenizer, an adapter's own or that of its base. InputError when there is none, or when one of its vocabularies has more
+    tokens than the model rows for them."""
+    folder = folder if (folder / "tokenizer.json").is_file() else base_of(folder)
     try:
         words = Tokenizer.load(folder)
     except InputError as error:
@@ -228,7 +284,8 @@ def tokenizer_of(folder: Path, config: Config) -> Tokenizer:
     return words
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """cpu, cuda, cuda:1, mps, as torch names them. InputError when it is not there."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

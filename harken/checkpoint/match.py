@@ -40,14 +40,14 @@ def match(found: Iterable[str], wanted: Collection[str], *, prefixes: Sequence[s
     taken: dict[str, str] = {}
     unused, strange = [], []
     for name in found:
-        spellings = list(_spellings(name, prefixes))
-        place = next((each for each in spellings if each in wanted), None)
+        ways = list(spellings(name, prefixes))
+        place = next((each for each in ways if each in wanted), None)
         if place is not None:
             if place in taken:
                 raise InputError(f"{where} holds {place} twice, as {taken[place]} and as {name}: which one is meant cannot be known")
             known[name], taken[place] = place, name
             continue
-        patterns = [pattern for pattern in ignore if any(re.search(pattern, each) for each in spellings)]
+        patterns = [pattern for pattern in ignore if any(re.search(pattern, each) for each in ways)]
         if not patterns:
             strange.append(name)
         elif all(pattern.startswith("^") for pattern in patterns):
@@ -57,7 +57,7 @@ def match(found: Iterable[str], wanted: Collection[str], *, prefixes: Sequence[s
     return Match(known, unused, [name for name in wanted if name not in taken])
 
 
-def _spellings(name: str, prefixes: Sequence[str]) -> Iterator[str]:
+def spellings(name: str, prefixes: Sequence[str]) -> Iterator[str]:
     """The names that may be meant by one."""
     module, _, leaf = name.rpartition(".")
     for each in (name, f"{module}.{OLD[leaf]}") if leaf in OLD and module else (name,):

@@ -19,6 +19,7 @@ from ..families.table import family
 from ..nn.models import Model
 from ..nn.packing import linears
 from ..text.tokenizer import Tokenizer
+from .adapter_config import base_of
 from .coded import BITS, SCALES, SETTING, held_of, setting, written
 from .convert import answers, copy_others, sample_rows
 from .files import existing
@@ -38,6 +39,7 @@ def quantize(
     max_shard_size: str | int = SHARD,
 ) -> dict[str, Any]:
     """Write `source` (a folder or a Hub id) as `out`, its matrices in 8 or 4 bits; returns {bits, tensors, quantised, bytes, bytes_before}.
+    An adapter is merged with its base first.
 
     InputError when the source cannot be read, has nothing to quantise or was quantised before, or `out` is taken. RunError when what was
     written does not answer as it did in memory; then nothing is left of it.
@@ -48,8 +50,8 @@ def quantize(
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise InputError(f"{out} is there already: name a folder that is not, or empty it first")
     folder = existing(located(source, revision=revision, token=token))
-    if (before := held_of(folder)) is not None:
-        raise InputError(f"{folder} is quantised already, to {before}: quantise the model as it was before")
+    if (before := held_of(base_of(folder))) is not None:
+        raise InputError(f"{base_of(folder)} is quantised already, to {before}: quantise the model as it was before")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -65,9 +67,11 @@ def quantize(
 
 
 def _quantize(folder: Path, part: Path, bits: int, limit: int) -> dict[str, Any]:
-    config = config_of(folder)
-    words = tokenizer_of(folder, config) if (folder / "tokenizer.json").is_file() else None
+    config, folders = config_of(folder), list(dict.fromkeys((base_of(folder), folder)))
+    words = tokenizer_of(folder, config) if any((each / "tokenizer.json").is_file() for each in folders) else None
     model = model_of(folder, config).model
+    if model.adapters.names:
+        model.adapters.merge(keep=False)
     if not any(True for _ in linears(model)):
         raise InputError(f"{folder} is a {config.model_type} model, which counts: it has no matrices to quantise")
     before = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
@@ -77,7 +81,8 @@ def _quantize(folder: Path, part: Path, bits: int, limit: int) -> dict[str, Any]
     files = save_shards(part, {name: Written(each, each.dtype) for name, each in tensors.items()}, limit, {"format": "pt"})
     save_setting(model, words, part)
     write_json(part / "config.json", read_json(part / "config.json") | {SETTING: setting(bits)})
-    copy_others(folder, part)
+    for each in folders:
+        copy_others(each, part)
     quantised = sum(name.endswith(SCALES) for name in tensors)
     del model, tensors
     again = model_of(part, config_of(part)).model

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import torch
 
+from ..base.errors import InputError
 from ..base.files import read_json, replacing, write_json
 from ..families import names
 from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from .files import GENERATION
+from .adapters import save_adapter
+from .files import GENERATION, is_adapter
 from .origin import origin
 from .write import SHARD, Written, save_shards, save_tensors, size_of
 
@@ -29,7 +31,8 @@ KEPT = (
 
 
 def save(model: Model, tokenizer: Tokenizer | None, folder: str | os.PathLike[str], *, max_shard_size: str | int = SHARD) -> None:
-    """Write a folder that `harken.load` and transformers open; weights of more than `max_shard_size` (bytes, "5GB", "300MB") in shards.
+    """Write a folder that `harken.load` and transformers open; weights of more than `max_shard_size` (bytes, "5GB", "300MB") in shards. Of
+    a model with an adapter on, not merged, the adapter alone, as peft writes it.
 
     What a loaded model's or tokenizer's folder held beside them (chat template, settings for generating) is copied. RunError when it
     cannot be written; files there stay whole.
@@ -59,9 +62,14 @@ def save_weights(
 ) -> list[Path]:
     """model.safetensors, or shards and their index, under the family's own tensor names; tied tensors once. Returns the files.
 
-    `dtypes`: by those names, the precision of what is not written as it is in memory.
+    Of a model with an adapter on, the adapter and its config. `dtypes`: by those names, the precision of what is not written as it is in
+    memory.
     """
     limit = size_of(max_shard_size)
+    if model.adapters.names and not model.adapters.merged:
+        return save_adapter(model, folder)
+    if folder.is_dir() and is_adapter(folder):
+        raise InputError(f"{folder} holds an adapter, which others would put on what is written beside it: name another folder")
     tensors = dict(names.write(model, family(model.config.model_type).names(model.config)))
     precision = dtypes or {}
     written = {name: Written(tensor, precision.get(name, tensor.dtype)) for name, tensor in tensors.items()}

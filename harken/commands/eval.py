@@ -13,10 +13,11 @@ from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.options import argument, option
 from .answered import of_chats
+from .asked import BROKEN, WRITES, task_asked
 from .command import command
-from .judged import lines, numbers, of_labelled
+from .judged import lines, numbers, of_labelled, versus
 from .talked import of_dialogues
-from .written import of_answers
+from .written import of_pairs
 
 if TYPE_CHECKING:
     from ..data.texts import Texts
@@ -31,23 +32,33 @@ class EvalOptions:
     model: Any = argument("folder of the model")
     data: str = argument("text file, table or folder, or - for standard input; for a model that answers a source: pairs")
     task: str | None = option(
-        None, "what is measured (default: what the model was trained for); dialogue: how it replies; instruct: how it answers"
+        None,
+        "by what the model is measured, where it can do several things: summarization, translation, translation_en_to_de, denoising, "
+        "ranking, dialogue, instruct … (default: what it learned by)",
     )
     target: str | None = option(None, "for pairs in two aligned files: that of the targets")
     overflow: Literal["truncate", "drop"] | None = option(None, "pairs longer than the context: cut off, or leave out (default: an error)")
     examples: Literal["lines", "running"] | None = option(None, "whether each line is an example (default: as in training, else detected)")
     columns: str | None = option(None, "which column or field holds the text: text=review, or text=2 for the second of a table")
-    metrics: str | None = option(None, "of pairs: write every answer and measure it by these, with commas: bleu, chrf, rouge, exact")
+    metrics: str | None = option(
+        None,
+        "of pairs: write every answer and measure it by these, with commas: bleu, chrf, rouge, exact, or none (default: of translation "
+        "bleu,chrf; of summarization rouge; else none)",
+    )
     answers: int = option(200, "of chats, instructions and dialogues: how many are answered, evenly spread (0: the loss alone)", min=0)
     temperature: float = option(0.0, "of these answers: 0 always the likeliest token, above it drawn, from seed 0", min=0)
     no_repeat_ngram_size: int | None = option(None, "of these answers: so many tokens in a row stand in none of them twice", min=1)
-    against: str | None = option(None, "of labelled examples and chats: a second model, for a paired test on the same ones")
+    against: str | None = option(None, "of labelled examples and of answers: a second model, for a paired test on the same ones")
     mend: bool = option(
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
     )
     skip_bad_rows: bool = option(False, "of labelled examples: leave wrong rows out and count them (default: an error that lists them)")
     history: int | None = option(None, "of dialogues: turns of the past that a reply is read with (default: as in training)", min=0)
-    mix: float = option(10.0, "of dialogues: weight of TF-IDF beside the model's choice, in hits@1_mixed; choose it on other data", min=0)
+    mix: float | None = option(
+        None,
+        "of dialogues: weight of TF-IDF beside the model's choice, in hits@1_mixed (default: chosen on what it held out)",
+        min=0,
+    )
     candidates_out: str | None = option(None, "of dialogues: file for every reply with the candidates it is told from, as .jsonl")
     json: bool = option(False, "print one JSON object")
 
@@ -56,10 +67,10 @@ class EvalOptions:
 class Evaluation:
     """`loss`: nats per token, the end of each text included · `bits_per_byte`: comparable between tokenizers.
 
-    `metrics`: those of the task; how many examples also occur in the training text, and the loss without them · `ledger`: what was read,
-    cut and unknown · `intervals`: where 95 % of samples of these examples have each metric, {"low", "high"} · `baselines`: the same metrics
-    of what takes no effort · `against`: a paired test of each metric with a second model · `main`: the metric that the task is known by ·
-    `unit`: of the loss."""
+    `metrics`: those of the task, bleu, chrf and those of questions in 0–100, correlations in -1–1, others in 0–1; how many examples also
+    occur in the training text, and the loss without them · `ledger`: what was read, cut and unknown · `intervals`: where 95 % of samples of
+    these examples have each metric, {"low", "high"} · `baselines`: the same metrics of what takes no effort · `against`: a paired test of
+    each metric with a second model · `main`: the metric that the task is known by · `unit`: of the loss."""
 
     task: str
     examples: int
@@ -76,51 +87,35 @@ class Evaluation:
     unit: str = "nats per token"
 
 
+TALKS = {"dialogue": of_dialogues, "double-heads": of_dialogues, "instruct": of_chats}
+"""What a model that talks is measured by."""
+
+
 @command("eval", EvalOptions)
 def evaluate(options: EvalOptions) -> Evaluation:
     """Loss, perplexity and bits per byte of `data` under `model`; a text longer than the context is read in windows, whole."""
     from ..checkpoint.load import opened
     from ..fit.judged import task_of
-    from ..fit.options import KNOWN_AS
+    from ..objectives.objective import LABELLED
 
     model, tokenizer = opened(options.model)
     model.pack()
     learned_by = recorded(options.model)
-    learned = learned_by.get("task") or model.config.task
-    task = KNOWN_AS.get(options.task or "", options.task) or learned
-    if task in ("dialogue", "double-heads"):
-        return Evaluation(**of_dialogues(options, model, tokenizer))
-    if task == "instruct":
-        return Evaluation(**of_chats(options, model, tokenizer))
-    if task not in (learned, model.config.task):
-        raise InputError(f"--task {task}: this model learned {learned}, and is measured by that; leave it out")
-    if (judged := task_of(model, task)) is not None:
+    task = learned_by.get("task") or model.config.task if options.task is None else task_asked(options.task, model.config)
+    if task in TALKS:
+        return Evaluation(**TALKS[task](options, model, tokenizer))
+    judged = task_of(model, task) if options.task is None or task in LABELLED else None
+    if judged is not None:
+        if options.metrics is not None:
+            raise InputError("--metrics is for what is written to a source; of labelled examples all metrics are printed: leave it out")
         return Evaluation(**of_labelled(options, judged, model, tokenizer))
-    if options.against is not None:
-        raise InputError(f"--against is for labelled examples and chats; this model was built for {model.config.task}")
-    if task in ("masked-language-modeling", "pretraining", "span-corruption", "denoising"):
-        return of_corrupted(options, model, tokenizer, task, learned_by)
-    if model.reads == "source":
-        return of_pairs(options, model, tokenizer)
-    return of_texts(options, model, tokenizer)
-
-
-def of_pairs(options: EvalOptions, model: Model, tokenizer: Tokenizer) -> Evaluation:
-    """How well a model predicts each target from its source."""
-    from ..data.pairs import fitted_pairs
-    from ..fit.pairs import read_any
-    from ..measure.loss import measure
-    from ..objectives.seq2seq import tokenised_pairs
-
-    pairs = read_any(options.data, options, options.target)
-    ledger = pairs.source.ledger
-    whole = tokenised_pairs(pairs, tokenizer, ledger).after(model.config.decoder_start_token_id)
-    spans = fitted_pairs(whole, model.span, ledger, options.data, overflow=options.overflow, stage="tokens")
-    found = measure(model, spans, pad=tokenizer.pad_id or 0)
-    lost = ledger.get("tokens", "pairs truncated") + ledger.get("tokens", "pairs dropped")
-    bits = math.nan if lost else found.bits_per_byte(pairs.bytes())  # where something is left out, the bytes are not those of the targets
-    facts: dict[str, Any] = {} if options.metrics is None else of_answers(options.metrics, pairs, model, tokenizer)
-    return Evaluation(model.config.task, len(pairs), found.tokens, found.loss, found.perplexity, bits, ledger=ledger.to_json(), **facts)
+    broken = task in BROKEN
+    if model.reads == "source" and not broken:
+        return Evaluation(**of_pairs(options, task if task in WRITES else model.config.task, model, tokenizer))
+    for asked in ("against", "metrics"):
+        if getattr(options, asked) is not None:
+            raise InputError(f"--{asked} is for labelled examples and for what is written to a source, not for {task}")
+    return of_corrupted(options, model, tokenizer, task, learned_by) if broken else of_texts(options, model, tokenizer)
 
 
 def of_corrupted(options: EvalOptions, model: Model, tokenizer: Tokenizer, task: str, learned_by: dict[str, Any]) -> Evaluation:
@@ -131,6 +126,7 @@ def of_corrupted(options: EvalOptions, model: Model, tokenizer: Tokenizer, task:
     from ..data.read import read
     from ..fit.corrupted import bare, source_of
     from ..fit.options import TrainOptions
+    from ..fit.seen import seen
     from ..measure.loss import measure
     from ..objectives.masked import Hits, hits
 
@@ -149,6 +145,9 @@ def of_corrupted(options: EvalOptions, model: Model, tokenizer: Tokenizer, task:
         metrics["masked_accuracy"] = right.right / right.hidden
         if right.pairs:
             metrics["next_sentence_accuracy" if made.second == "next" else "sentence_order_accuracy"] = right.told / right.pairs
+    known = seen(corpus, Path(options.model)) if isinstance(options.model, str | Path) else None
+    if known is not None:
+        metrics["seen_in_training"] = int(known.sum())
     return Evaluation(task, len(corpus.texts), found.tokens, found.loss, found.perplexity, math.nan, metrics, ledger.to_json())
 
 
@@ -216,8 +215,10 @@ def trained_on(model: Any) -> Literal["lines", "running"] | None:
 
 
 def without(found: Evaluation) -> str:
-    """The loss on what is new, in words."""
-    loss = found.metrics.get("loss_unseen")
+    """The loss on what is new, in words, where it is known."""
+    if "loss_unseen" not in found.metrics:
+        return ""
+    loss = found.metrics["loss_unseen"]
     return f"; loss without them {loss:.4f}" if loss is not None else ": nothing here is new to the model"
 
 
@@ -248,10 +249,15 @@ def show(found: Evaluation, options: EvalOptions) -> None:
     for name, value in found.metrics.items():
         if name.endswith("accuracy") and value is not None:
             print(f"{name.removesuffix('_accuracy').replace('_', ' '):<14} {value:.4f} right")
+    for line in versus(found, options.against):
+        print(line)
     if known := found.metrics.get("seen_in_training"):
         print(f"not new        {known:,} of the {found.examples:,} examples also occur in the training text{without(found)}")
     unknown = found.ledger.get("tokens", {}).get("unknown", 0)
     cut = found.ledger.get("tokens", {}).get("texts cut into windows", 0)
+    for past in ("truncated", "dropped"):
+        if n := found.ledger.get("tokens", {}).get(f"pairs {past}"):
+            print(f"{past:<14} {n:,} pairs longer than the model's context")
     if unknown:
         print(f"unknown        {unknown:,} characters the model has no token for")
     if cut:

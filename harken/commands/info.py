@@ -64,18 +64,23 @@ class InfoOptions:
 def info(options: InfoOptions) -> dict[str, Any]:
     """Returns one dictionary: model, family, parameters (tied ones once), parameters_by_part, dtype, bytes (of the weight files), memory
     (bytes of the weights in float32, as they are loaded), context (tokens), vocabulary, layers, width, heads, decoder_layers (of a model
-    that also has an encoder, whose are layers and heads), tokenizer, task, tasks (that it can be loaded for), trained. What the folder does
-    not say is None. Of a Hub id only small files and headers are downloaded.
+    that also has an encoder, whose are layers and heads), tokenizer, task, tasks (that it can be loaded for), trained, adapter (kind,
+    base, rank, targets, parameters; the rest is then of its base). What the folder does not say is None. Of a Hub id only small files and
+    headers are downloaded.
 
     InputError names the file: no such folder, no config.json, missing or damaged weights, a damaged tokenizer.
     """
+    from ..checkpoint.adapter_config import base_of, read_setting
     from ..checkpoint.files import existing
     from ..checkpoint.hub import located
     from ..families.tasks import task_of, tasks_of
 
     folder = existing(located(options.model, revision=options.revision, weights=False))
-    config = read_json(folder / "config.json")
-    parts, dtypes, size = _weights(folder, config, options)
+    base = base_of(folder, weights=False)
+    adapter = _adapter(folder, options) if base != folder else None
+    source, revision = (options.model, options.revision) if adapter is None else (adapter["base"], read_setting(folder).revision)
+    config = read_json(next(one for one in (folder, base) if (one / "config.json").is_file()) / "config.json")
+    parts, dtypes, size = _weights(base, config, source, revision)
     record = read_json(folder / "harken.json") if (folder / "harken.json").is_file() else {}
     tasks = list(tasks_of(config))
     parameters = sum(parts.values())
@@ -89,10 +94,11 @@ def info(options: InfoOptions) -> dict[str, Any]:
         "memory": 4 * parameters,
         **_sizes(config, str(folder / "config.json")),
         "decoder_layers": next((config[name] for name in DECODER if config.get(name) is not None), None),
-        "tokenizer": _tokenizer(folder),
+        "tokenizer": _tokenizer(folder) or _tokenizer(base),
         "task": record.get("task") or (task_of(config["model_type"], config.get("architectures")) if tasks else None),
         "tasks": tasks,
         "trained": _trained(record) if record else None,
+        "adapter": adapter,
     }
 
 
@@ -109,6 +115,9 @@ def show(result: dict[str, Any], options: InfoOptions) -> None:
         rows[f"  {part}"] = f"{number:>{len(total)},}   {number / result['parameters']:5.1%}"
     for name in ("layers", "decoder_layers", "width", "heads", "context", "vocabulary", "tokenizer", "task"):
         rows[name.replace("_", " ")] = result[name]
+    if adapter := result["adapter"]:
+        learned = f"{adapter['parameters']:,} parameters on {', '.join(adapter['targets'])}"
+        rows |= {"adapter": f"{adapter['kind']} of rank {adapter['rank']}: {learned}", "base": adapter["base"]}
     rows["can do"] = ", ".join(result["tasks"]) or None
     rows |= result["trained"] or {}
     width = max(map(len, rows))
@@ -122,7 +131,25 @@ def _said(value: Any) -> str:
     return str(value) if not isinstance(value, int | float) else format(value, "," if isinstance(value, int) else ",.6g")
 
 
-def _weights(folder: Path, config: dict[str, Any], options: InfoOptions) -> tuple[Counter[str], Counter[str], int]:
+def _adapter(folder: Path, options: InfoOptions) -> dict[str, Any]:
+    """What an adapter is; its parameters are those of the parts it brings whole, too."""
+    from ..checkpoint import hub
+    from ..checkpoint.adapter_config import read_setting
+    from ..checkpoint.files import weight_files
+
+    setting = read_setting(folder)
+    path = folder if Path(options.model).exists() else hub.located(options.model, revision=options.revision)  # it is small
+    names = [setting.targets] if isinstance(setting.targets, str) else list(setting.targets)
+    return {
+        "kind": "DoRA" if setting.dora else "LoRA",
+        "base": setting.base,
+        "rank": setting.rank,
+        "targets": names,
+        "parameters": sum(prod(each.shape) for each in _headers(weight_files(path)[0])),
+    }
+
+
+def _weights(folder: Path, config: dict[str, Any], source: str, revision: str | None) -> tuple[Counter[str], Counter[str], int]:
     """(parameters by part, parameters by dtype, bytes) from the headers of the weight files."""
     from ..checkpoint import hub
     from ..checkpoint.files import weight_files
@@ -131,9 +158,9 @@ def _weights(folder: Path, config: dict[str, Any], options: InfoOptions) -> tupl
         files = weight_files(folder)
         tensors, size = {each.name: each for file in files for each in _headers(file)}, sum(file.stat().st_size for file in files)
     except InputError:
-        if Path(options.model).exists():
+        if Path(source).exists():
             raise
-        found, size = hub.headers(options.model, revision=options.revision)
+        found, size = hub.headers(source, revision=revision)
         tensors = {each.name: each for each in found}
     twins = _twins(config)
     copies = f"{TWINS}|{SIDES}" if SIDES in twins else TWINS

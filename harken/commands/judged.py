@@ -60,6 +60,12 @@ def lines(found: Any, other: str | None) -> list[str]:
     made.append(f"measured on    {found.examples:,} examples of {found.tokens:,} tokens")
     if known := found.metrics.get("seen_in_training"):
         made.append(f"not new        {known:,} of the {found.examples:,} texts also occur in the training data")
+    return made + versus(found, other)
+
+
+def versus(found: Any, other: str | None) -> list[str]:
+    """A line for each metric of a paired test."""
+    made = []
     for name, each in (found.against or {}).items():
         if not math.isnan(each["difference"]):
             span = f"{each['low']:+.4f} to {each['high']:+.4f}, p = {each['p']:.3f}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -53,62 +53,17 @@ def _drawn(key: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Masked:
-    """Texts read between the ids `front` and `back`, some tokens hidden by `noise`, which must leave those ids alone."""
+    """Texts of which some tokens are hidden by `noise`, which must leave alone the ids that they are read between:  `front` text `back`.
+
+    With a `second` a row is two segments of whole sentences,  `front` a `between` b `back`, and says whether b follows a: for "next" b is
+    as often one from another text, or from elsewhere in the only one; for "order" the two are as often swapped."""
 
     spans: Spans
     noise: Noise
     front: np.ndarray
     back: np.ndarray
-
-    @property
-    def targets(self) -> int:
-        """Tokens of all texts."""
-        return self.spans.targets
-
-    @property
-    def around(self) -> int:
-        """Tokens of a row that are not the text's."""
-        return len(self.front) + len(self.back)
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest text, with those around it."""
-        return self.spans.longest + self.around
-
-    @property
-    def context(self) -> int:
-        """Tokens a row may have."""
-        return self.spans.context + self.around
-
-    def within(self, context: int) -> Masked:
-        """The same texts, in rows of `context` tokens from now on."""
-        return replace(self, spans=self.spans.within(context - self.around))
-
-    def rows(self, rng: np.random.Generator | None = None) -> np.ndarray:
-        """(n, 3) every row: where its text begins and ends, and its key."""
-        return keyed(self.spans.rows(rng), rng)
-
-    def examples(self, rows: np.ndarray) -> list[Example]:
-        """rows (B, 3) -> what is read and what is to be found."""
-        found = []
-        for begin, end, key in rows.tolist():
-            whole = np.concatenate([self.front, self.spans.ids[begin:end], self.back]).astype(np.int64)
-            found.append(Example(*self.noise(whole, _drawn(key)), np.zeros_like(whole)))
-        return found
-
-
-@dataclass(frozen=True)
-class MaskedPairs:
-    """Two segments of whole sentences,  `front` a `between` b `back`, with tokens hidden as in `Masked`, and whether b follows a.
-
-    For "next" b is as often one from another text, or from elsewhere in the only one; for "order" the two are as often swapped."""
-
-    spans: Spans
-    noise: Noise
-    front: np.ndarray
-    between: np.ndarray
-    back: np.ndarray
-    second: Literal["next", "order"]
+    between: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    second: Literal["next", "order"] | None = None
 
     @property
     def targets(self) -> int:
@@ -130,12 +85,14 @@ class MaskedPairs:
         """Tokens a row may have."""
         return self.spans.context + self.around
 
-    def within(self, context: int) -> MaskedPairs:
+    def within(self, context: int) -> Masked:
         """The same texts, in rows of `context` tokens from now on."""
         return replace(self, spans=self.spans.within(context - self.around))
 
     def rows(self, rng: np.random.Generator | None = None) -> np.ndarray:
-        """(n, 3) every row: where its sentences, two or more of one text, begin and end, and its key."""
+        """(n, 3) every row: where its text, or its sentences, two or more of one text, begin and end, and its key."""
+        if self.second is None:
+            return keyed(self.spans.rows(rng), rng)
         assert self.spans.sentences is not None
         return keyed(segments(self.spans.spans, self.spans.sentences, self.spans.context, rng, least=2), rng)
 
@@ -178,6 +135,9 @@ class MaskedPairs:
 
     def _example(self, begin: int, end: int, key: int) -> Example:
         rng = _drawn(key)
+        if self.second is None:
+            whole = np.concatenate([self.front, self.spans.ids[begin:end], self.back]).astype(np.int64)
+            return Example(*self.noise(whole, rng), np.zeros_like(whole))
         first, second, label = self.segments(begin, end, rng)
         parts = [self.front, first, self.between, second, self.back]
         whole = np.concatenate(parts).astype(np.int64)

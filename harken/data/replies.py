@@ -92,6 +92,11 @@ class Replies:
         whole = np.stack([np.zeros_like(sizes), sizes, rows[:, 2]], 1)
         return keyed(np.tile(whole, (max(1, self.way.permutations), 1)), rng)
 
+    def reach(self, laid: Any) -> int:
+        """Tokens that the longest example may have, whatever candidate ends its replies."""
+        longest = int(np.diff(self.banks).max(initial=0))
+        return 1 + max(laid.longest, int(self.spans[:, 0].max()) + longest)
+
     def reading(self, laid: Any, number: int, key: int) -> Reading:
         """What is read of an example of `laid`."""
         rng, replies = np.random.Generator(np.random.PCG64(key)), range(*self.firsts[number : number + 2].tolist())

@@ -26,16 +26,11 @@ class Reader:
     """`logits` (A, V): what the model says comes next, for the rows it was last given. `cached` False reads everything again each time."""
 
     def __init__(self, model: Model, rows: Sequence[Row], samples: int, *, cached: bool = True):
-        self.model, self.cached, self.samples = model, cached, samples
+        self.model, self.cached = model, cached
         self.typed = model.named_types and any(row.prompt.types for row in rows)  # speakers of a dialogue
         self._read(rows[::samples])
         if samples > 1:
             self._spread([i for i in range(len(rows) // samples) for _ in range(samples)])
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the cache."""
-        return self.cache.nbytes
 
     def go_on(self, rows: Sequence[Row], parents: Sequence[int], guesses: Sequence[Sequence[int]] = (), agreed: Sequence[int] = ()) -> None:
         """Read the newest token of every row; the n-th went on from the `parents[n]`-th of the rows before.

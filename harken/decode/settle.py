@@ -104,7 +104,7 @@ def settle(asked: DecodeOptions, said: Mapping[str, Any], reads: str) -> Settled
     elif n > beams:
         where = "" if "num_beams" in own else f", from {FILE}"
         raise InputError(f"num_return_sequences ({n}) is more than num_beams ({beams}{where}): give as many beams")
-    grouped(both, own, beams, draws, drop)
+    grouped(both, beams, draws, drop)
     speculated(both, beams, drop)
     if reads == "source":
         drop(("guidance_scale",), "is for models that continue a text", "leave it out")
@@ -210,7 +210,7 @@ def speculated(both: dict[str, Any], beams: int, drop: Any) -> None:
         drop(("num_assistant_tokens",), "is for guessing tokens", "give speculate beside it")
 
 
-def grouped(both: dict[str, Any], own: Mapping[str, Any], beams: int, draws: bool, drop: Any) -> None:
+def grouped(both: dict[str, Any], beams: int, draws: bool, drop: Any) -> None:
     """InputError unless groups of beams are as they must be."""
     groups = both.get("num_beam_groups", 1)
     if groups == 1:

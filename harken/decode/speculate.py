@@ -95,7 +95,6 @@ class Speculative:
         self.plan, self.guesser, self.all, self.rows = plan, guesser, list(rows), list(rows)
         self.guesses: list[list[int]] = [[] for _ in rows]
         self.lengths = [FIRST] * len(rows)
-        self.read = self.written = 0  # tokens read by the model, and written
 
     def step(self, known: Tensor, scores: Tensor) -> Step:
         """known and scores (T, V). Every row gets its next token, and those after it that were guessed right."""
@@ -108,13 +107,11 @@ class Speculative:
                 token = tokens[at + n]
                 if row.write(token, logprobs[at + n], self.plan):
                     said.append((row, token))
-                self.written += 1
                 if row.finish is not None or (n < len(guess) and token != guess[n]):
                     break
             if guess:
                 self.lengths[i] = min(self.lengths[i] + 2, self.plan.options.num_assistant_tokens or 16) if n == len(guess) else max(1, n)
             at += len(guess) + 1
-        self.read += at
         parents = [i for i, row in enumerate(self.rows) if row.finish is None]
         self.rows, self.lengths = [self.rows[i] for i in parents], [self.lengths[i] for i in parents]
         room = [min(most, row.limit - len(row.ids) - 1) for row, most in zip(self.rows, self.lengths, strict=True)]

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..base.errors import InputError
 from ..nn.embedding import Embedding
-from ..nn.models import Encoder
+from ..nn.encoder import Encoder
 from ..nn.position import Learned
 from ..nn.stack import Stack
 from . import bert

@@ -12,9 +12,9 @@ from ..base.errors import InputError
 from ..nn.attention import SelfAttention
 from ..nn.block import Block
 from ..nn.embedding import Embedding
+from ..nn.encoder import Encoder
 from ..nn.heads import MaskedLanguageModel
 from ..nn.mlp import MLP
-from ..nn.models import Encoder
 from ..nn.position import Learned
 from ..nn.stack import Stack
 from .config import Config, must_divide

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from ..nn.models import Encoder
+from ..nn.encoder import Encoder
 from ..nn.position import Learned
 from . import bert
 from .config import Config, must_divide

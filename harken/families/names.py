@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import InputError
-from ..nn.linear import Linear
+from ..nn.linear import UPDATES, Linear
 
 
 class Cat(tuple[str, ...]):
@@ -81,6 +81,8 @@ def places(model: nn.Module, table: dict[str, Rule]) -> dict[str, Place]:
     """Every tensor of theirs that the model is made of, by their name, in our order; a tied tensor comes once."""
     found = {}
     for name, ours in model.state_dict(keep_vars=True).items():
+        if f".{UPDATES}." in name:  # of an adapter, which has files of its own
+            continue
         keys, transposed = resolve(name, table)
         start = 0
         for key, rows in zip(keys, _rows(model, name, ours, len(keys)), strict=True):

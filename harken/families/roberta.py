@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ..base.errors import InputError
-from ..nn.models import Encoder
+from ..nn.encoder import Encoder
 from ..nn.position import Learned
 from . import bert
 from .heads import encoder_head

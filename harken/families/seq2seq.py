@@ -89,8 +89,7 @@ def build(c: Seq2SeqConfig) -> Seq2Seq:
         bridge=Linear(hidden, c.num_hidden_layers * VECTORS[c.cell] * hidden) if both else None,
         align=align,
         mix=None if align is None else Linear(memory + hidden, width, bias=False),
-        before=both,
-        feeding=c.input_feeding,
+        looks="before" if both else "fed" if c.input_feeding else "after",
         context=c.max_position_embeddings,
         dropout=c.dropout,
     )

@@ -16,11 +16,11 @@ from ..base.errors import InputError
 from ..nn.attention import CrossAttention, SelfAttention
 from ..nn.block import Block
 from ..nn.embedding import Embedding
+from ..nn.encoder import Encoder
 from ..nn.encoder_decoder import EncoderDecoder
 from ..nn.heads import LanguageModel
 from ..nn.linear import Linear
 from ..nn.mlp import MLP
-from ..nn.models import Encoder
 from ..nn.relative import RelativeBias
 from ..nn.stack import Stack
 from .config import SourceConfig

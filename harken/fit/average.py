@@ -21,7 +21,7 @@ class Average:
         self.model, self.decay = model, decay
         self.values: dict[str, Tensor] = {}
         if decay is not None:
-            self.values = {name: p.detach().float().clone() for name, p in model.named_parameters()}
+            self.values = {name: p.detach().float().clone() for name, p in model.adapters.learned().items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -29,7 +29,7 @@ class Average:
         if self.decay is None:
             return
         beta = min(self.decay, (1 + step) / (10 + step))
-        for name, p in self.model.named_parameters():
+        for name, p in self.model.adapters.learned().items():
             self.values[name].lerp_(p.float(), 1 - beta)
 
     @contextlib.contextmanager
@@ -38,7 +38,7 @@ class Average:
         if self.decay is None:
             yield
             return
-        own = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        own = {name: p.detach().clone() for name, p in self.model.adapters.learned().items()}
         self._put(self.values)
         try:
             yield
@@ -47,5 +47,5 @@ class Average:
 
     @torch.no_grad()
     def _put(self, values: dict[str, Tensor]) -> None:
-        for name, p in self.model.named_parameters():
+        for name, p in self.model.adapters.learned().items():
             p.copy_(values[name])

@@ -15,32 +15,34 @@ from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import plan as planning
-from . import teacher
 from .best import check_best
 from .count import choose_order, never_predicted
 from .folder import has_bf16
 from .layers import Layers
+from .lesson import check as check_lesson
+from .lesson import lesson
 from .material import material_of
 from .options import TrainOptions
 from .plan import Plan
 from .prepare import KINDS, Prepared
 from .signal import signal_of
+from .teacher import words_of
 from .tune import is_checkpoint, tune
 
 
 def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     """Everything a new run needs. InputError when the request cannot be met."""
-    teacher.check(options)
+    check_lesson(options)
     check(options)
     if is_checkpoint(options.model) or options.student_layers is not None:
         return tune(options)
     name = options.model or "llama"
+    if options.lora:
+        raise InputError(f"--lora is for a model that is there already, a run, a checkpoint or a Hub id, and {name} is a new one")
     family(name)  # a name that is not known is said before anything is read
     material = material_of(name, options)
     train, valid = material.corpora(options)
-    tokenizer = (
-        material.make_tokenizer(options, train) if options.teacher is None else teacher.words_of(options.teacher, signal_of(name, options))
-    )
+    tokenizer = material.make_tokenizer(options, train) if options.teacher is None else words_of(options.teacher, signal_of(name, options))
     data = material.prepared(options, tokenizer, train, valid)
     check_best(options.best, data.train)
     rows, targets = len(data.train.rows()), data.train.targets
@@ -64,7 +66,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
         say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")
         return model, tokenizer, data, plan
     Layers(model.neural if isinstance(model, Mixture) else model, plan)  # a layer that is not there is said now
-    data.signal = teacher.distillation(options, model, tokenizer, data.train.context)
+    data.signal = lesson(options, model, tokenizer, data)
     parameters = sum(p.numel() for p in model.parameters())
     for line in planning.describe(plan, size, data.train.context, parameters, targets, rows):
         say(line)
@@ -74,7 +76,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
 def check(options: TrainOptions) -> None:
     """InputError for options that a counting model has no use for, and for a kind of tokenizer that is not known."""
     name = options.model or "llama"
-    for asked in ("freeze", "layer_decay", "unfreeze_every", "teacher"):
+    for asked in ("freeze", "layer_decay", "unfreeze_every"):
         if name in FAMILIES and family(name).LEARNS == "counts" and getattr(options, asked) is not None:
             raise InputError(f"--{asked.replace('_', '-')} is for models that learn by gradients, and {name} counts; leave it out")
     new = not is_checkpoint(options.model) and options.student_layers is None

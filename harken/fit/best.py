@@ -11,7 +11,7 @@ import torch
 
 from ..base.errors import InputError, did_you_mean
 from ..data.batches import Source, in_order
-from ..data.corrupted import Masked, MaskedPairs
+from ..data.corrupted import Masked
 from ..data.laid import Alike, Laid
 from ..measure.judge import Judged, judge, names_of
 from ..measure.loss import Measured, measure
@@ -31,7 +31,7 @@ def numbers(found: Measured, plan: Plan, model: Model, source: Source, pad: int)
     """The metrics of the task, beside the loss: all of labelled examples; of others the one that --best asks for."""
     if isinstance(found, Judged):
         return found.metrics
-    if plan.best == "accuracy" and isinstance(source, Masked | MaskedPairs):
+    if plan.best == "accuracy" and isinstance(source, Masked):
         return {"accuracy": filled(model, source, pad, plan.eval_tokens)}
     return {}
 
@@ -49,7 +49,7 @@ def judge_names(source: Any) -> tuple[str, ...]:
     """What else than the loss a model can be judged by on rows of this source."""
     if isinstance(source, Laid):
         return names_of(source)
-    return ("accuracy",) if isinstance(source, Masked | MaskedPairs) else ()
+    return ("accuracy",) if isinstance(source, Masked) else ()
 
 
 def better_of(found: Measured, metrics: Mapping[str, float], name: str | None, progress: Progress) -> bool:
@@ -72,7 +72,7 @@ def together(source: Source) -> bool:
     return isinstance(source, Laid) and isinstance(source.goal, Alike)
 
 
-def filled(model: Model, source: Masked | MaskedPairs, pad: int, most_tokens: int | None = None) -> float:
+def filled(model: Model, source: Masked, pad: int, most_tokens: int | None = None) -> float:
     """The share of the hidden tokens that are the model's first choice."""
     batches = in_order(source, 32)
     keep = len(batches) if most_tokens is None else max(1, min(len(batches), round(len(batches) * most_tokens / source.targets)))

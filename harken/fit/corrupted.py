@@ -11,7 +11,7 @@ from ..base.errors import InputError
 from ..data.batches import Spans
 from ..data.columns import Columns
 from ..data.corpus import Corpus
-from ..data.corrupted import Masked, MaskedPairs, Noised
+from ..data.corrupted import Masked, Noised
 from ..data.ledger import Ledger
 from ..data.read import read
 from ..data.sentences import units
@@ -114,7 +114,7 @@ def bare(corpus: Corpus, tokenizer: Tokenizer, ledger: Ledger, task: str, stage:
 
 def source_of(
     options: TrainOptions, task: str, corpus: Corpus, found: Spans, tokenizer: Tokenizer, context: int, ledger: Ledger, stage: str
-) -> Masked | MaskedPairs | Noised:
+) -> Masked | Noised:
     """Bare texts and the noise of the task, in rows that a model with this context can read; the ledger counts what became of them."""
     front, back = np.array(tokenizer.prefix, np.int64), np.array(tokenizer.closing, np.int64)
     around = len(front) + len(back)
@@ -129,7 +129,7 @@ def source_of(
         hide = masked.masking(tokenizer, options.mask_rate or masked.RATE, whole_word=options.whole_word)
         if task == "pretraining":
             between = np.array([tokenizer.sep_id], np.int64)
-            made = MaskedPairs(fit(around + 1), hide, front, between, back, "order" if options.model == "albert" else "next")
+            made = Masked(fit(around + 1), hide, front, back, between, "order" if options.model == "albert" else "next")
             count_pairs(made, ledger, corpus.source, stage)
         else:
             made = Masked(fit(around), hide, front, back)
@@ -151,7 +151,7 @@ def source_of(
     return Noised(fit(around), broken, front, back, end, context)
 
 
-def count_pairs(made: MaskedPairs, ledger: Ledger, name: str, stage: str) -> None:
+def count_pairs(made: Masked, ledger: Ledger, name: str, stage: str) -> None:
     """Sentences, the pairs they make, and what is left alone or stands in two rows. InputError when there are too few."""
     assert made.spans.sentences is not None
     rows = made.rows()
@@ -174,7 +174,7 @@ def count_pairs(made: MaskedPairs, ledger: Ledger, name: str, stage: str) -> Non
         )
 
 
-def count_hidden(made: Masked | MaskedPairs, ledger: Ledger, name: str, stage: str) -> None:
+def count_hidden(made: Masked, ledger: Ledger, name: str, stage: str) -> None:
     """Of the first rows as they are measured: the tokens that are hidden, and those that are not. InputError when none can be."""
     hidden = tokens = 0
     for example in made.examples(made.rows()[:_COUNTED]):
@@ -187,7 +187,7 @@ def count_hidden(made: Masked | MaskedPairs, ledger: Ledger, name: str, stage: s
     ledger.balance(stage, "tokens read", "tokens hidden", "tokens not hidden")
 
 
-def mended(model: Model, tokenizer: Tokenizer, made: Masked | MaskedPairs | Noised) -> list[str]:
+def mended(model: Model, tokenizer: Tokenizer, made: Masked | Noised) -> list[str]:
     """A few broken texts, and what the model finds in their gaps; where it writes, given what truly stands in front of each token."""
     rows, pad = made.rows()[:SHOWN], tokenizer.pad_id or 0
     with torch.no_grad():

@@ -30,6 +30,8 @@ from .prepare import make_tokenizer as of_texts
 
 OPTIONS = ("history", "replies_at_once", "candidates", "lm_coef", "mc_coef", "persona_permutations")
 """Options that are for dialogues only."""
+ENOUGH = 100_000
+"""Tokens of held-out dialogues, their candidates among them, that a finished model is measured on at most: some thousand replies."""
 SHOWN = 3
 """Held-out dialogues that are replied to each time the model is measured."""
 
@@ -114,7 +116,7 @@ def prepared(
         if side is not None:
             laid = lay(side, tokenizer, plain, most, ledger, overflow=options.overflow, stage=stage)
             found[stage] = dataclasses.replace(laid, goal=dataclasses.replace(laid.goal, length=goal.length))
-    context = context or choose_context(options, "lines", max(laid.longest for laid in found.values()))
+    context = context or choose_context(options, "lines", max(laid.goal.reach(laid) for laid in found.values()))
     found = {stage: dataclasses.replace(laid, context=context) for stage, laid in found.items()}
     tell(ledger, found["tokens"], context)
     chooses = f" + {way.mc_coef:g} × nats per choice of {way.candidates}" if way.mc_coef else ""
@@ -135,7 +137,7 @@ def tell(ledger: Ledger, train: Laid, context: int) -> None:
     """Say what was left out, or is unknown."""
     for what in ("turns", "persona sentences"):
         if n := ledger.get("tokens", f"{what} left out for room"):
-            say(f"{n:,} {what} are left out of {len(train):,} replies, which have a context of {context}")
+            say(f"{n:,} {what} are left out of what stands before {len(train.goal.spans):,} replies: the context is {context} tokens")
     if n := ledger.get("tokens", "replies dropped"):
         say(f"{n:,} replies are longer than the context of {context} and are dropped")
     if unknown := ledger.get("valid tokens", "unknown"):

@@ -29,7 +29,7 @@ from ..measure.resample import Difference, paired
 from ..nn.models import Model
 from ..objectives import span
 from ..objectives.classification import texts_of
-from ..objectives.contrastive import groups_of
+from ..objectives.contrastive import SCALE, groups_of, scaled
 from ..objectives.objective import LABELLED
 from ..objectives.ranking import candidates
 from ..text.tokenizer import Tokenizer
@@ -76,6 +76,8 @@ def tried(task: str, model: Model, tokenizer: Tokenizer, options: Any, folder: P
         problem = recorded(folder).get("options", {}).get("ranking_loss") or "listwise"
     ledger = examples.ledger.copy()
     laid = LABELLED[task].lay(examples, tokenizer, labels or (), problem, reach(task, model, folder), ledger, overflow=options.overflow)
+    if task == "similarity":
+        laid = scaled(laid, recorded(folder).get("options", {}).get("scale", SCALE))
     found = judge(model, laid, pad=tokenizer.pad_id or 0)
     known = seen(examples.corpus(), folder) if folder is not None else None
     return Trial(examples, laid, found, ledger, None if known is None else int(known.sum()))

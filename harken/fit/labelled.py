@@ -20,12 +20,14 @@ from ..data.texts import TextsBuilder, digest
 from ..nn.models import Model
 from ..objectives import span
 from ..objectives.classification import smoothed, texts_of
+from ..objectives.contrastive import scaled
 from ..objectives.objective import LABELLED, judging_of
 from ..objectives.tagging import text_of
 from ..text.frames import FRAMES, PLAIN
 from ..text.kinds import usual_size
 from ..text.tokenizer import Tokenizer
 from .corrupted import KINDS
+from .lesson import SMOOTHED
 from .options import TrainOptions
 from .plan import LONGEST, choose_context
 from .prepare import Prepared, place
@@ -41,8 +43,9 @@ UNITS = {
 }
 """What the loss of a task is; of scores it is a squared error."""
 OPTIONS = {
-    "label_smoothing": ("classification",),
+    "label_smoothing": ("classification", *SMOOTHED),
     "ranking_loss": ("ranking",),
+    "scale": ("similarity",),
     "mend": ("token-classification", "span"),
     "skip_bad_rows": (*LABELLED, "dialogue", "instruct"),
 }
@@ -179,6 +182,8 @@ def prepared(
     found = {stage: dataclasses.replace(laid, context=context) for stage, laid in found.items()}
     if task == "classification":
         found["tokens"] = smoothed(found["tokens"], options.label_smoothing)
+    if task == "similarity":
+        found = {stage: scaled(laid, options.scale) for stage, laid in found.items()}
     tell(ledger, context)
     facts = {
         "source": place(options.data or ""),

@@ -23,15 +23,17 @@ _RANGE = re.compile(r"(\d+)-(\d+)")
 
 
 class Layers:
-    """Which parameters learn: those `plan.freeze` names never do, and with `plan.unfreeze_every` one block more each time, from the top.
+    """Which parameters learn: those `plan.freeze` names never do, nor does a model that an adapter is on; with `plan.unfreeze_every` one
+    block more does each time, from the top.
 
     `scales`: of all that learn sooner or later, their share of the learning rate.
     """
 
     def __init__(self, model: Model, plan: Plan):
         depths, never = depths_of(model), named(model, plan.freeze)
-        self.frozen = [each for each in depths if each in never]
-        self.depths = {each: depth for each, depth in depths.items() if each not in never}
+        learns = set(model.adapters.learned().values()) - never
+        self.frozen = [each for each in depths if each not in learns]
+        self.depths = {each: depth for each, depth in depths.items() if each in learns}
         self.scales = {each: (plan.layer_decay or 1.0) ** depth for each, depth in self.depths.items()}
         self.every = plan.unfreeze_every
         # The head comes first where it has a matrix to learn; a tied one learns with the embeddings, last of all.

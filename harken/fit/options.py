@@ -29,8 +29,10 @@ Task = Literal[
     "text-ranking",
     "sentence-similarity",
     "conversational",
+    "summarization",
+    "translation",
 ]
-"""What a model can learn by, the last seven under the names that it is asked by."""
+"""What a model can learn by, the last nine under the names that it is asked by."""
 KNOWN_AS = {
     "text-classification": "classification",
     "sentiment-analysis": "classification",
@@ -39,6 +41,8 @@ KNOWN_AS = {
     "text-ranking": "ranking",
     "sentence-similarity": "similarity",
     "conversational": "dialogue",
+    "summarization": "text2text",
+    "translation": "text2text",
 }
 """Those names, and what they are called here."""
 
@@ -80,9 +84,14 @@ class TrainOptions:
     test: str | None = option(None, "file to measure the finished model on, once")
     valid_target: str | None = option(None, "for pairs in two aligned files: the targets of --valid")
     test_target: str | None = option(None, "for pairs in two aligned files: the targets of --test")
-    label_smoothing: float = option(0.0, "of classification: share of the certainty that goes to all labels alike", min=0, max=0.9)
+    label_smoothing: float = option(
+        0.0, "share of the certainty that goes to all labels, or all tokens, alike; the measured loss has none of it", min=0, max=0.9
+    )
     ranking_loss: Literal["listwise", "pairwise", "pointwise"] = option(
         "listwise", "of ranking: what the candidates of a query are told by"
+    )
+    scale: float = option(
+        20.0, "of similarity, from sentences that belong together: what their cosines are multiplied by (1 / temperature)", above=0
     )
     mend: bool = option(
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
@@ -129,10 +138,23 @@ class TrainOptions:
     unfreeze_every: float | None = option(
         None, "let one block more learn, from the top down, each time so many steps, or such a share of them, are done", above=0
     )
+    lora: bool = option(
+        False, "of a checkpoint: learn an adapter, narrow matrices beside its own, which stay as they are, and heads that are new"
+    )
+    lora_rank: int = option(8, "rows of an adapter's narrow matrices", min=1)
+    lora_alpha: float = option(16.0, "what an adapter says is multiplied by this / rank", above=0)
+    lora_dropout: float = option(0.0, "share of the values an adapter reads that is dropped while training", min=0, max=0.9)
+    lora_targets: str = option(
+        "all-linear", "matrices an adapter is on, by names or ends of names, such as q_proj,v_proj (default: all but the head)"
+    )
+    dora: bool = option(False, "an adapter that learns the length of every row by itself (DoRA)")
     teacher: str | None = option(
         None, "a run, a checkpoint or a Hub id to learn from, with the same tokenizer: what it thinks of each token"
     )
     temperature: float = option(2.0, "by which the scores of teacher and student are divided", above=0)
+    alpha_ce: float = option(0.5, "weight of what the teacher thinks of each token, in the loss of a student (DistilBERT: 5)", min=0)
+    alpha_mlm: float = option(0.5, "weight of which token it is, hidden or next (DistilBERT: 2)", min=0)
+    alpha_cos: float = option(0.0, "weight of the cosine between the last hidden states of teacher and student (DistilBERT: 1)", min=0)
     student_layers: int | None = option(None, "begin as so many blocks of the teacher, evenly spread", min=1)
     schedule: Literal["cosine", "linear", "constant", "wsd", "inverse_sqrt"] = option(
         "linear", "how the learning rate falls after the warm-up"
@@ -174,6 +196,11 @@ class TrainOptions:
             raise InputError("give --resume to go on with a run or --overwrite to replace it, not both")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out: the folder of the run to go on with")
+        if self.dora:
+            object.__setattr__(self, "lora", True)
+        for name in ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets"):
+            if getattr(self, name) != getattr(type(self), name) and not self.lora:
+                raise InputError(f"--{name.replace('_', '-')} says how an adapter is made: give --lora, too")
         if self.window is not None and self.model not in ("vectors", None):
             raise InputError(f"--window is for --model vectors, which counts the words around each, not for {self.model}")
         if self.source is not None:

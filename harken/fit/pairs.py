@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import Any
 
 from ..base.errors import InputError
 from ..base.report import say
 from ..data.columns import Columns
+from ..data.corpus import Corpus
+from ..data.examples import Examples
 from ..data.ledger import Ledger
 from ..data.mix import is_mix, read_mix, split_mix
 from ..data.overlap import overlap
 from ..data.pairs import Pairs, PairSpans, fitted_pairs, read_pairs, split_pairs
-from ..data.texts import digest
+from ..data.summaries import Summary, read_summaries
+from ..data.texts import TextsBuilder, digest
 from ..objectives.seq2seq import tokenised_pairs
 from ..text.tokenizer import Tokenizer
 from .options import TrainOptions
@@ -19,6 +24,7 @@ from .plan import choose_context
 from .prepare import Prepared, place
 from .prepare import make_tokenizer as of_texts
 
+DIRECTION = re.compile(r"translation_([a-z]{2})_to_([a-z]{2})")
 SAMPLES = 3
 """Held-out sources that are answered each time the model is measured."""
 
@@ -57,7 +63,41 @@ def read_any(data: str, options: Any, target: str | None, *, weighted: bool = Fa
     """Pairs of a file, of two aligned ones, or of a mixture; `weighted`: by the weights of its parts."""
     if is_mix(data):
         return read_mix(data, weighted=weighted)
-    return read_pairs(data, Columns.parse(options.columns), target=target)
+    columns = Columns.parse(options.columns)
+    try:
+        return read_pairs(data, columns, target=target)
+    except InputError as error:
+        if target is not None or not any(sign in str(error) for sign in (" has no ", " is a list, ")):
+            raise
+        try:
+            return of_summaries(read_summaries(data, columns))[0]
+        except InputError:
+            raise error from None
+
+
+def of_summaries(found: Examples[Summary]) -> tuple[Pairs, list[tuple[str, ...]]]:
+    """Documents with their first summaries as pairs, and all summaries of each."""
+    documents, firsts = TextsBuilder(found.name), TextsBuilder(found.name)
+    for each in found:
+        documents.add(each.document)
+        firsts.add(each.summaries[0])
+    notes = [f"{found.name}: {len(found):,} documents and their summaries", *found.notes]
+    source = Corpus(documents.texts(), "lines", found.name, found.ledger, notes)
+    return Pairs(source, Corpus(firsts.texts(), "lines", found.name)), [each.summaries for each in found]
+
+
+def read_written(task: str, data: str, options: Any, target: str | None) -> tuple[Pairs, list[tuple[str, ...]]]:
+    """Pairs to measure what is written by, and the right answers to each. `task`: as it was asked for; summaries may be several of one
+    document, and translation_en_to_de names the columns. `options`: columns and skip_bad_rows."""
+    columns, way = Columns.parse(options.columns), DIRECTION.fullmatch(task)
+    if task == "summarization" and target is None and not is_mix(data):
+        return of_summaries(read_summaries(data, columns, skip_bad=options.skip_bad_rows))
+    pairs = None
+    if way is not None and target is None and not is_mix(data):
+        with contextlib.suppress(InputError):  # other columns, which are said if they are not there either
+            pairs = read_pairs(data, columns, languages=(way[1], way[2]))
+    pairs = pairs or read_any(data, options, target)
+    return pairs, [(text,) for text in pairs.target.texts]
 
 
 def compare(train: Pairs, held: Pairs, side: str = "held-out") -> None:
@@ -108,7 +148,7 @@ def prepared(options: TrainOptions, tokenizer: Tokenizer, train: Pairs, valid: P
     around = len(tokenizer.prefix) + len(tokenizer.closing)
     some = (valid or train).source.texts[: 100 * SAMPLES]
     prompts = tuple(text for text in some if around + len(tokenizer.encode(text, special=False)) <= context)[:SAMPLES] or ("",)
-    return Prepared(None, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger, prompts)
+    return Prepared(train.source, found["tokens"], held, found.get("test tokens"), bytes_per_target, facts, ledger, prompts)
 
 
 def tell(ledger: Ledger, context: int) -> None:

@@ -11,17 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..base.errors import InputError, Interrupted, RunError
 from ..base.report import say, span
+from ..checkpoint.adapter_config import base_of
 from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..data.laid import Laid
 from ..data.replies import Replies
 from ..data.turns import Turns
-from ..decode.generate import generate
-from ..decode.options import DecodeOptions
 from ..families.table import FAMILIES, family
 from ..measure.judge import Judged
 from ..measure.loss import Measured
@@ -32,21 +29,20 @@ from . import dialogue
 from .begin import begin
 from .best import measured
 from .clock import Clock
-from .corrupted import mended
 from .count import count
 from .fit import fit
 from .folder import RECORD, RunFolder
-from .labelled import shown
+from .lesson import lesson
 from .material import material_of
 from .mixture import fit_mixture
 from .options import RUN_ONLY, TrainOptions
 from .plan import Plan
 from .prepare import Prepared
+from .samples import samples
 from .seen import remember
 from .state import Progress
-from .teacher import distillation
 from .threads import on_threads
-from .tune import anchored, as_new
+from .tune import anchored, as_new, fingerprint
 from .vectors import TrainedVectors, learn_vectors
 
 
@@ -106,7 +102,8 @@ def run(options: TrainOptions) -> Trained | TrainedVectors:
             save_setting(model, tokenizer, folder.path)
             if data.corpus is not None:
                 remember(data.corpus, folder.path)
-        clock.after = sum(held.targets for held in (data.test, None if measured_whole(data, plan) else data.valid) if held is not None)
+        clock.after = 0 if data.test is None else data.test.targets
+        clock.after += 0 if data.valid is None or measured_whole(data, plan) else min(data.valid.targets, enough(data.valid) or math.inf)
         try:
             progress = teach(model, tokenizer, data, dataclasses.replace(plan, threads=options.threads), folder, clock)
         except Interrupted as error:
@@ -129,10 +126,12 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     model, tokenizer = load(folder.path)
     if family(model.config.model_type).LEARNS == "neighbours":
         raise InputError(f"{folder.path} holds word vectors, which are counted at once: to count anew give the text and --overwrite")
+    if model.adapters.names and fingerprint(base_of(folder.path)) != folder.record["began_from"]["sha256"]:
+        raise InputError(f"{base_of(folder.path)} is not the model that this run's adapter is for: its weights are others; train anew")
     shaped = as_new(options, model.config) if "began_from" in folder.record else options
     data = material_of(model.config.model_type, shaped).prepare(shaped, tokenizer, folder.record["data"].get("context", model.span))
     data.suit(model)
-    data.signal = distillation(options, model, tokenizer, data.train.context)
+    data.signal = lesson(shaped, model, tokenizer, data)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
         raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
     say(f"resuming {folder.path}")
@@ -155,6 +154,11 @@ def measured_whole(data: Prepared, plan: Plan) -> bool:
     """Whether every measurement reads all of the held-out text, so that the best one is the result; of labelled examples the metrics are
     wanted too."""
     return data.valid is not None and not isinstance(data.valid, Laid) and data.valid.targets <= plan.eval_tokens
+
+
+def enough(valid: Any) -> int | None:
+    """Tokens of held-out examples that the finished model is measured on at most; None: all."""
+    return dialogue.ENOUGH if isinstance(valid, Laid) and isinstance(valid.goal, Replies) else None
 
 
 def metrics_of(found: Measured | None) -> dict[str, float]:
@@ -220,31 +224,12 @@ def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, data: Prepared
 
     def keep(progress: Progress) -> None:
         save_weights(model, folder.path)
-        if data.prompts:
-            written = texts_of(model, tokenizer, data.prompts, progress.step)
-        elif isinstance(data.train, Laid):
-            with torch.no_grad():
-                side = data.train if data.valid is None else data.valid
-                written = (dialogue.shown if isinstance(side.goal, Replies) else shown)(model, tokenizer, side)
-        else:
-            written = mended(model, tokenizer, data.train if data.valid is None else data.valid)
         loss = f" · held-out loss {progress.valid:.4f}" if progress.valid is not None else ""
-        quoted = "\n".join("> " + sample.replace("\n", "\n> ") + "\n" for sample in written)
+        quoted = "\n".join("> " + sample.replace("\n", "\n> ") + "\n" for sample in samples(model, tokenizer, data, progress.step))
         progress.samples.append(f"## step {progress.step:,}{loss}\n\n{quoted}")
         folder.write_samples(progress.samples)
 
     return keep
-
-
-def texts_of(model: Model, tokenizer: Tokenizer, prompts: tuple[Any, ...], seed: int) -> list[str]:
-    """What the model writes: texts that begin with nothing differ by chance, answers by their source, or what was said last in a chat."""
-    count = max(1, 3 // len(prompts)) if isinstance(prompts[0], str) else 1
-    asked = DecodeOptions(max_new_tokens=60, temperature=0.8 if count > 1 else 0.0, num_return_sequences=count, seed=seed)
-    found = generate(model, tokenizer, prompts, asked)
-    if count > 1:
-        return [one.text for one in found]
-    given = [prompt if isinstance(prompt, str) else prompt[-1]["content"] for prompt in prompts]
-    return [(f"{prompt} → " if prompt else "") + one.text for prompt, one in zip(given, found, strict=True)]
 
 
 def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, progress: Progress, clock: Clock) -> Trained:
@@ -258,7 +243,7 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
     test = measured(model, data.test, pad=pad) if data.test is not None else None
     found = None
     if not measured_whole(data, plan) or progress.best is None:
-        most = None if data.valid else plan.eval_tokens
+        most = enough(data.valid) if data.valid else plan.eval_tokens
         found = measured(model, data.valid or data.train, pad=pad, most_tokens=most)
     assert found is not None or progress.best is not None
     loss = found.loss if found is not None else float(progress.best or 0.0)
@@ -279,16 +264,21 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         test_metrics=metrics_of(test),
     )
     folder.finish(status="done", result=dataclasses.asdict(trained))
+    tell(trained, data, progress, wall)
+    return trained
+
+
+def tell(trained: Trained, data: Prepared, progress: Progress, wall: float) -> None:
+    """Say how a run ended and what to do with it; `wall`: its seconds in all."""
     held = "held-out loss" if data.valid is not None else "training loss"
     at = f" at step {progress.best_step:,}" if progress.best_step else ""
-    bpb = f" ({bits:.3f} bits per byte)" if bits is not None else ""
+    bpb = f" ({trained.bits_per_byte:.3f} bits per byte)" if trained.bits_per_byte is not None else ""
     guessed = f", the first guess was {progress.guess:.2f}" if progress.guess else ""
     unit = data.facts.get("unit", "nats per token")
-    say(f"{held} {loss:.4f} {unit}{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
+    say(f"{held} {trained.loss:.4f} {unit}{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
     for side, numbers in (("held out" if data.valid is not None else "training", trained.metrics), ("test", trained.test_metrics)):
         if numbers:
             say(f"{side}: {', '.join(f'{name} {value:.4f}' for name, value in numbers.items())}")
-    then = f"generate {folder.path} --temperature 0.8" if data.prompts else f"eval {folder.path}"
-    then = f'generate {folder.path} --chat "…"' if isinstance(data.train, Turns) else then
-    say(f"the run is in {folder.path}: harken {then}")
-    return trained
+    then = f"generate {trained.run} --temperature 0.8" if data.prompts else f"eval {trained.run}"
+    then = f"chat {trained.run}" if isinstance(data.train, Turns) or isinstance(getattr(data.train, "goal", None), Replies) else then
+    say(f"the run is in {trained.run}: harken {then}")

@@ -53,7 +53,7 @@ class Progress:
 
 def save_state(path: Path, progress: Progress, model: Model, optimizer: Optimizer, batches: Batches, average: Average) -> None:
     """Write the state of a run between two steps."""
-    tensors = {f"model.{name}": p.detach() for name, p in model.named_parameters()}
+    tensors = {f"model.{name}": p.detach() for name, p in model.adapters.learned().items()}
     tensors |= {f"optimizer.{name}": value for name, value in optimizer.tensors().items()}
     tensors |= {f"average.{name}": value for name, value in average.values.items()}
     tensors["random.cpu"] = torch.get_rng_state()
@@ -74,7 +74,7 @@ def load_state(path: Path, model: Model, optimizer: Optimizer, batches: Batches,
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}); train anew with --overwrite") from None
     with torch.no_grad():
-        for name, p in model.named_parameters():
+        for name, p in model.adapters.learned().items():
             if f"model.{name}" not in tensors or tensors[f"model.{name}"].shape != p.shape:
                 raise InputError(f"{path} does not fit the model of this run: {name} is missing or has another shape")
             p.copy_(tensors[f"model.{name}"])

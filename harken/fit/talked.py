@@ -56,9 +56,13 @@ LONG = 1_000_000
 """Tokens of a text that n-grams read at once: more than any has."""
 NEW = 60
 """Tokens of a reply that is written, at most."""
+MIX, WEIGHTS = 10.0, (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+"""The weight of TF-IDF where nothing is known to choose it on, and those that are tried."""
+FEW = 40
+"""Held-out dialogues it is chosen on."""
 WAYS = ("tf-idf", "mixed")
 """Other ways to choose: by rare words that a candidate shares with the persona and with what the partner said last, and by both, the
-model's log-probability of a candidate plus `mix` times that cosine. Of history and persona in several shapes this query was the best on
+model's log-probability of a candidate plus a weight times that cosine. Of history and persona in several shapes this query was the best on
 PersonaChat's validation set: 0.485, beside 0.463 with five turns, 0.402 of the persona alone and 0.211 of the turn alone."""
 
 
@@ -88,9 +92,10 @@ def tried(model: Model, tokenizer: Tokenizer, options: Any, folder: Path | None)
     ledger = examples.ledger.copy()
     laid = lay(told, tokenizer, way, model.context, ledger, overflow="drop" if options.overflow == "drop" else None)
     model.pack()
+    mix = weighed(model, tokenizer, folder, way) if options.mix is None else options.mix
     tally = Tally(Talked(WAYS))
-    for row in judged(model, laid, told, options.mix):
-        tally.update([row], [None])
+    for nats, tokens, words, ranked in judged(model, laid, told):
+        tally.update([(nats, tokens, words, [*ranked, mixed(ranked[0], ranked[1], mix)])], [None])
     nats, tokens, words = tally.rows[:, :3].sum(0).tolist()
     tallies = [tally, *written(model, tokenizer, told, laid, way, options.answers)]
     known = None if folder is None else seen(examples.corpus(), folder)
@@ -123,9 +128,35 @@ def with_candidates(examples: Examples[Dialogue]) -> Iterator[Dialogue]:
         yield dataclasses.replace(example, candidates=tuple(some))
 
 
-def judged(model: Model, laid: Laid, examples: Sequence[Dialogue], mix: float) -> Iterator[tuple[float, int, int, list[list[float]]]]:
-    """Of every reply, in the order it was laid out: nats, tokens, words, and the scores of its candidates in every way to choose. A model
-    without a head to choose by does so by the mean log-probability of a candidate's tokens."""
+def weighed(model: Model, tokenizer: Tokenizer, folder: Path | None, way: Way) -> float:
+    """The weight of TF-IDF with which most right replies are chosen among some that the run held out; `MIX` where there are none."""
+    held = dialogues_of(folder)[1]
+    if held is None or not len(held):
+        return MIX
+    try:
+        numbers = conversations(held)
+        some = held.select(numbers % max(1, round(len(held) / FEW)) == 0)
+        told = some.changed(with_candidates(some))
+    except InputError:  # too few to draw from
+        return MIX
+    laid = lay(told, tokenizer, way, model.context, Ledger(), overflow="drop")
+    found = [ranked for _, _, _, ranked in judged(model, laid, told)]
+    hits = {mix: sum(right > max(wrong) for right, *wrong in (mixed(scores, alike, mix) for scores, alike in found)) for mix in WEIGHTS}
+    best = max(WEIGHTS, key=lambda mix: hits[mix])
+    weights = ", ".join(f"{mix:g}" for mix in WEIGHTS)
+    say(f"TF-IDF weighs {best:g} in hits@1_mixed: the best of {weights} on {len(found):,} held-out replies")
+    return best
+
+
+def mixed(scores: Sequence[float], alike: Sequence[float], mix: float) -> list[float]:
+    """Log-probabilities of the candidates by the model's scores, plus `mix` times the cosines."""
+    logs = torch.tensor(scores, dtype=torch.float64).log_softmax(0).tolist()
+    return [a + mix * b for a, b in zip(logs, alike, strict=True)]
+
+
+def judged(model: Model, laid: Laid, examples: Sequence[Dialogue]) -> Iterator[tuple[float, int, int, list[list[float]]]]:
+    """Of every reply, in the order it was laid out: nats, tokens, words, and the scores of its candidates by the model and by TF-IDF. A
+    model without a head to choose by does so by the mean log-probability of a candidate's tokens."""
     weights, likely = tf_idf(text for example in examples for text in example.turns), not isinstance(model.head, DoubleHeads)
     lengths = np.diff(laid.edges)
     order, found = np.argsort(-lengths, kind="stable"), {}
@@ -139,9 +170,7 @@ def judged(model: Model, laid: Laid, examples: Sequence[Dialogue], mix: float) -
         example, place = examples[int(laid.goal.said[number, 0])], int(laid.goal.said[number, 1])
         right = example.turns[place]
         alike = vectors.scores(" ".join((*example.persona, *example.turns[max(0, place - 1) : place])), (right, *wrong_of(example, place)))
-        logs = torch.tensor(scores, dtype=torch.float64).log_softmax(0).tolist()
-        mixed = [a + mix * b for a, b in zip(logs, alike, strict=True)]
-        yield nats, tokens, len(right.split()) + 1, [scores, alike, mixed]
+        yield nats, tokens, len(right.split()) + 1, [scores, alike]
 
 
 def wrong_of(example: Dialogue, place: int) -> tuple[str, ...]:
@@ -195,8 +224,9 @@ def written(model: Model, tokenizer: Tokenizer, examples: Sequence[Dialogue], la
 def baselines(talk: Talk, tokenizer: Tokenizer, folder: Path | None) -> dict[str, dict[str, float]]:
     """What takes no effort: choosing by TF-IDF, and n-grams of the turns that the run has learned from, over the same tokens."""
     found = {"tf-idf": {"hits@1": talk.tallies[0].value()["hits@1_tf-idf"]}, "chance": {"hits@1": 1 / CANDIDATES, "mrr": chance()}}
-    train = learned_from(folder)
+    train = dialogues_of(folder)[0]
     if train is None:
+        say("there is no n-gram baseline: the dialogues that this model learned from are not known, or not there any more")
         return found
     learned = spans(said_in(train), tokenizer, LONG, Ledger())
     config = NgramConfig(vocab_size=tokenizer.vocab_size, skip=never_predicted(tokenizer))
@@ -212,14 +242,17 @@ def baselines(talk: Talk, tokenizer: Tokenizer, folder: Path | None) -> dict[str
     return {**found, f"{config.order}-gram": perplexities}
 
 
-def learned_from(folder: Path | None) -> Examples[Dialogue] | None:
-    """The dialogues a run has learned from, where they still are; else that they are not is said."""
-    place, began = recorded(folder).get("data", {}).get("source"), recorded(folder).get("options", {})
-    if recorded(folder).get("data", {}).get("kind") != "dialogues" or not place or not Path(place).exists():
-        say("there is no n-gram baseline: the dialogues that this model learned from are not known, or not there any more")
-        return None
-    examples = read_dialogues(place, Columns.parse(began.get("columns")), skip_bad=bool(began.get("skip_bad_rows")))
-    return examples if began.get("valid") else split_examples(examples)[0]
+def dialogues_of(folder: Path | None) -> tuple[Examples[Dialogue] | None, Examples[Dialogue] | None]:
+    """The dialogues a run has learned from, and those it held out, where they still are."""
+    data, began = recorded(folder).get("data", {}), recorded(folder).get("options", {})
+    place = data.get("source")
+    if data.get("kind") != "dialogues" or not place or not Path(place).exists():
+        return None, None
+    columns, skip = Columns.parse(began.get("columns")), bool(began.get("skip_bad_rows"))
+    examples = read_dialogues(place, columns, skip_bad=skip)
+    if not began.get("valid"):
+        return split_examples(examples)
+    return examples, read_dialogues(began["valid"], columns, skip_bad=skip) if Path(began["valid"]).exists() else None
 
 
 def said_in(examples: Examples[Dialogue]) -> Corpus:

@@ -15,13 +15,16 @@ from ..checkpoint.files import existing
 from ..checkpoint.fill import undrawn
 from ..checkpoint.hub import located
 from ..checkpoint.load import config_of, load, tokenizer_of
+from ..nn.mask import Mask
 from ..nn.models import Model
-from ..objectives.distillation import Distillation, spread
+from ..objectives.distillation import Distillation, last_states, spread
 from ..text.extend import added
 from ..text.tokenizer import Tokenizer
 from .options import TrainOptions
 
 TASKS = ("language-modeling", "masked-language-modeling")
+WEIGHTS = ("alpha_ce", "alpha_mlm", "alpha_cos")
+"""Options that weigh the parts of the loss."""
 DEPTH = ("num_hidden_layers", "n_layer", "n_layers")
 """What families call the number of their blocks."""
 
@@ -29,9 +32,11 @@ DEPTH = ("num_hidden_layers", "n_layer", "n_layers")
 def check(options: TrainOptions) -> None:
     """InputError when the options are for a run with a teacher, and there is none, or they contradict each other."""
     if options.teacher is None:
-        for name in ("student_layers", "temperature"):
+        for name in ("student_layers", *WEIGHTS, "temperature"):
             if getattr(options, name) != getattr(TrainOptions(data="-"), name):
                 raise InputError(f"--{name.replace('_', '-')} is for learning from a teacher: name one with --teacher, or leave it out")
+    elif not any(getattr(options, name) for name in WEIGHTS):
+        raise InputError("--alpha-ce, --alpha-mlm and --alpha-cos are all 0, so there is nothing to learn: give one of them more")
     elif options.student_layers is not None and options.model is not None:
         raise InputError("--student-layers makes the student of the teacher's own layers: leave --model out")
     elif options.task not in (None, *TASKS):
@@ -53,8 +58,25 @@ def distillation(options: TrainOptions, student: Model, tokenizer: Tokenizer, co
         ) from None
     if teacher.span < context:
         raise InputError(f"--teacher {name} reads {teacher.span} tokens at once, the rows have {context}: give --context {teacher.span}")
-    say(f"teacher: {name}, {count(sum(p.numel() for p in teacher.parameters()))} parameters, at temperature {options.temperature:g}")
-    return Distillation(teacher, options.temperature)
+    weights = {each: getattr(options, each) for each in WEIGHTS}
+    if options.alpha_cos:
+        must_be_as_wide(name, teacher, student)
+    told = ", ".join(f"{each.removeprefix('alpha_')} {weight:g}" for each, weight in weights.items())
+    size = count(sum(p.numel() for p in teacher.parameters()))
+    say(f"teacher: {name}, {size} parameters, at temperature {options.temperature:g}; parts of the loss: {told}")
+    return Distillation(teacher, options.temperature, **weights)
+
+
+def must_be_as_wide(name: str, teacher: Model, student: Model) -> None:
+    """InputError unless the hidden states of the two have a cosine: as many numbers in each."""
+    one = torch.zeros(1, 1, dtype=torch.int64)
+    with torch.no_grad():
+        theirs, ours = (last_states(each, one.to(each.device), Mask()).shape[-1] for each in (teacher, student))
+    if theirs != ours:
+        raise InputError(
+            f"--alpha-cos compares hidden states, and those of --teacher {name} have {theirs} numbers, the student's {ours}: "
+            f"give --width {theirs}, or leave it out"
+        )
 
 
 def shallow(model: Model, layers: int) -> Model:

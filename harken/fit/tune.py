@@ -9,6 +9,7 @@ from typing import Any
 
 from ..base.errors import InputError, did_you_mean
 from ..base.report import count, say
+from ..checkpoint.adapter_config import base_of
 from ..checkpoint.files import existing, weight_files
 from ..checkpoint.fill import undrawn
 from ..checkpoint.grow import grown, padded
@@ -17,22 +18,23 @@ from ..checkpoint.load import config_of, model_of, tokenizer_of
 from ..families.config import Config
 from ..families.table import FAMILIES, family
 from ..families.tasks import TASKS
-from ..nn.linear import Linear
+from ..nn.linear import UPDATES, Linear
 from ..nn.models import Model
 from ..text.extend import added
 from ..text.tokenizer import Tokenizer
-from . import dialogue
+from . import adapt, dialogue
 from . import plan as planning
 from .best import check_best
 from .folder import has_bf16
 from .instruct import outfitted
 from .layers import Layers
+from .lesson import lesson
 from .material import material_of
 from .options import TrainOptions
 from .plan import Plan
 from .prepare import KINDS, Prepared
 from .signal import LIKE, OF_TEXTS, signal_of
-from .teacher import distillation, shallow
+from .teacher import shallow
 
 SHAPE = ("width", "layers", "heads", "vocab_size", "cell", "attention", "input_feeding", "order", "smoothing", "parts", "gate")
 """Options that say how a new model is built."""
@@ -77,6 +79,7 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     source = options.teacher if options.student_layers is not None else options.model
     check(options, source or "")
     folder = existing(located(source or ""))
+    adapt.check(options, folder)
     config = config_of(folder)
     shaped = as_new(options, config)
     if signal_of(config.model_type, shaped) != config.task:  # another head; where the task has none of its own, the data says which
@@ -102,10 +105,15 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     for asked, value in data.head.items():
         setattr(config, asked, value)
     drop(config, options.dropout)
-    model = with_words(model_of(folder, config, renew=other_labels(own, config)).model, folder, tokenizer, pieces)
+    found = model_of(folder, config, renew=other_labels(own, config))
+    if found.model.adapters.names:
+        found.model.adapters.merge(keep=False)
+    model = with_words(found.model, folder, tokenizer, pieces)
     model = model if options.student_layers is None else shallow(model, options.student_layers)
+    if options.lora:
+        adapt.adapt(model, options, found.new, revision_of(folder))
     plan = chosen(options, model, data)
-    data.signal = distillation(options, model, tokenizer, data.train.context)
+    data.signal = lesson(shaped, model, tokenizer, data)
     return model, tokenizer, data, plan
 
 
@@ -133,7 +141,8 @@ def chosen(options: TrainOptions, model: Model, data: Prepared) -> Plan:
     width = width_of(model)
     plan = dataclasses.replace(
         plan,
-        learning_rate=options.learning_rate or round(RATES[plan.optimizer] * 64 / width * config.rate, 7),
+        learning_rate=options.learning_rate
+        or round(RATES[plan.optimizer] * 64 / width * config.rate * (adapt.RATE if options.lora else 1), 7),
         dtype=planning.choose_dtype(options, width, has_bf16()),
         dropout=max((getattr(config, name) for name in dropouts(config)), default=0.0),
         pack=model.packs if options.pack is None else options.pack,
@@ -144,7 +153,9 @@ def chosen(options: TrainOptions, model: Model, data: Prepared) -> Plan:
         f"fine-tuning {(data.began_from or {}).get('model')}, a {config.model_type} model for {config.task}: {count(parameters)} parameters"
     )
     say(f"{told}, context {data.train.context}")
-    if layers.frozen:
+    if options.lora:
+        say(adapt.outline(model))
+    elif layers.frozen:
         say(f"frozen: {', '.join(plan.freeze)}: {layers.frozen_parameters:,} of {parameters:,} parameters")
     say(planning.outline(plan, targets, rows))
     return plan
@@ -204,7 +215,7 @@ def drop(config: Config, share: float | None) -> None:
 
 def width_of(model: Model) -> int:
     """The size of a hidden state: what most matrices read."""
-    inputs = [part.inputs for part in model.modules() if isinstance(part, Linear)]
+    inputs = [part.inputs for name, part in model.named_modules() if isinstance(part, Linear) and f".{UPDATES}." not in name]
     return max(set(inputs), key=inputs.count) if inputs else model.config.vocab_size
 
 
@@ -214,9 +225,9 @@ def revision_of(folder: Path) -> str | None:
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 of a folder's weight files, one after the other."""
-    found = hashlib.sha256()
-    for path in weight_files(folder):
+    """SHA-256 of a folder's weight files, one after the other; of an adapter those of its base, too."""
+    found, base = hashlib.sha256(), base_of(folder)
+    for path in weight_files(folder) + (weight_files(base) if base != folder else []):
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 found.update(block)

@@ -37,6 +37,11 @@ class LanguageModel(nn.Module):
         logits = linear(x if self.scale == 1 else x * self.scale, tokens if self.out is None else self.out)
         return logits if self.bias is None else logits + self.bias
 
+    def plain(self, tokens: Linear) -> bool:
+        """Whether its matrix is the weight itself: neither packed nor changed by adapters."""
+        out = self.out or tokens
+        return out.packed is None and out.change is None
+
     def nats(self, x: Tensor, tokens: Linear, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """x (R, D), targets (R,) -> their summed cross-entropy, without the logits of all at once."""
         x = x if self.scale == 1 else x * self.scale

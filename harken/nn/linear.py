@@ -1,4 +1,5 @@
 """y = act(x Wᵀ + b), and the one place that chooses the product: torch's where gradients are needed, the packed kernel's to answer.
+What adapters add (`lora.py`) comes between the product and the activation.
 
 Packing replaces the parameter, so no weight is held twice, and may hold it in fewer bits (`quant.py`); a packed product has the same bits
 at every number of rows (`kernels/`), so an answer does not depend on what else is in the batch.   N outputs · K inputs
@@ -7,6 +8,7 @@ at every number of rows (`kernels/`), so an answer does not depend on what else 
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -42,6 +44,22 @@ def known(act: str) -> str:
     return act
 
 
+UPDATES = "updates"
+"""What a Linear calls the updates of adapters on it; no table of a family names them."""
+
+
+class Change(Protocol):
+    """What adapters make of a layer's product."""
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (..., K), y = x Wᵀ + b (..., N) -> y as the adapters have it."""
+        ...
+
+    def matrix(self) -> Tensor:
+        """(N, K): W as the adapters have it."""
+        ...
+
+
 class Linear(nn.Module):
     """A matrix (N, K) and perhaps a bias (N,): multiplied with, or its rows looked up (token tables, tied heads).
 
@@ -50,6 +68,7 @@ class Linear(nn.Module):
 
     packed: Tensor | None
     """What tells that the weight is packed, and where: its padded bias, in float32, however narrow the weight."""
+    change: Change | None = None
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, widths: tuple[int, ...] | None = None):
         super().__init__()
@@ -74,6 +93,10 @@ class Linear(nn.Module):
     def values(self) -> Tensor:
         """The weight (N, K); of a packed layer a copy, in float32."""
         return self.weight if self._held is None else values(self._held, self.outputs, self.inputs)
+
+    def matrix(self) -> Tensor:
+        """(N, K): what it multiplies with, adapters included; gradients reach them."""
+        return self.values() if self.change is None else self.change.matrix()
 
     def rows(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., K). InputError when an id is not a row."""
@@ -109,7 +132,15 @@ class Linear(nn.Module):
 
 
 def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
-    """x (..., K) -> act(x Wᵀ + b) (..., N): the packed kernel when the layer is packed, else torch (its slow twin)."""
+    """x (..., K) -> act(x Wᵀ + b) (..., N), adapters included."""
+    if layer.change is None:
+        return _product(x, layer, act)
+    y = layer.change.add(x, _product(x, layer, "none"))
+    return y if act == "none" else activate(y, act, layer.packed is not None)
+
+
+def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
+    """The packed kernel when the layer is packed, else torch (its slow twin)."""
     if layer._held is None or layer.packed is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()

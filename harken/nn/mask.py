@@ -56,6 +56,12 @@ class Mask:
             stop = torch.minimum(stop, place + self.window)
         return start.contiguous(), torch.maximum(stop, start).contiguous()
 
+    def positions(self, length: int) -> Tensor:
+        """(1, L), of a text with branches (B, L): where each of `length` tokens stands that follow nothing."""
+        if self.branches is not None:
+            return self.branch_positions()
+        return (torch.arange(length) if self.starts is None else self.document_positions())[None]
+
     def document_positions(self) -> Tensor:
         """(T,) positions that begin anew in every document of a packed row."""
         if self.starts is None:

@@ -1,4 +1,4 @@
-"""The model protocol, and two shapes of Transformer: the encoder, which reads, and the decoder, which continues what it has read.
+"""The model protocol, and the decoder: a Transformer that continues what it has read.
 
     logits = model(ids, Mask(lengths=...))               (B, L) -> (B, L, V), or what the model's head says
     cache = model.begin(batch, length)                   then  model(ids, cache=cache), as often as wanted
@@ -24,6 +24,7 @@ from .attend import Look
 from .cache import Cache, KeyValueCache
 from .call import Call
 from .heads import found, last_of
+from .lora import Adapters
 from .mask import Mask
 from .packing import check_kind
 from .position import Rotary
@@ -83,6 +84,11 @@ class Model(nn.Module):
         with torch.no_grad():  # a packed weight has no gradient: better none at all than some of them
             return super().__call__(*args, **kwargs)
 
+    @property
+    def adapters(self) -> Adapters:
+        """What was put on it: `names`, `use(name)`, `merge()`, `unmerge()`."""
+        return vars(self).setdefault("_adapters", Adapters(self))
+
     def initialise(self) -> None:
         """What fresh weights need beyond Normal(0, std) matrices and zero biases; called once those are drawn."""
 
@@ -117,6 +123,13 @@ class Model(nn.Module):
             self.packed = False
             packing.unpack(self, self._widened or [])
 
+    def suit(self, part: nn.Module, where: str) -> None:
+        """Make a part that took its place at `where` ready to answer, or to learn, as all others are."""
+        if self.packed:
+            self._widened = [*(self._widened or []), *(packing.pack(part, self.held, where) or [])]
+        else:
+            packing.unpack(part, [])
+
     def train(self, mode: bool = True):
         if mode:
             self.unpack()
@@ -138,62 +151,6 @@ class Model(nn.Module):
     def _apply(self, *args, **kwargs):
         self.unpack()
         return super()._apply(*args, **kwargs)
-
-
-class Encoder(Model):
-    """A stack in which every token sees every other, and a head."""
-
-    packs = True
-
-    def __init__(self, stack: Stack, head: nn.Module, *, context: int):
-        super().__init__()
-        self.stack, self.head, self.context = stack, head, context
-        self.packs = stack.bias is None  # distances between the documents of a packed row say nothing
-
-    def must_write(self) -> None:
-        """InputError: an encoder sees the whole text at once, the next token too."""
-        what = "model" if self.config.reads == "text" else f"model built for {self.config.task}"
-        raise InputError(
-            f"a {self.config.model_type} {what} reads, it does not write: to continue or score a text take one such as gpt2 or llama"
-        )
-
-    def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
-        """InputError: there is nothing to go on from."""
-        self.must_write()
-        raise NotImplementedError
-
-    def forward(
-        self,
-        ids: Tensor,
-        mask: Mask | None = None,
-        *,
-        types: Tensor | None = None,
-        cache: Cache | None = None,
-        maps: list | None = None,
-        last: bool = False,
-    ) -> Any:
-        """ids (B, L), choices (B, C, L) or packed (T,), and the kind of each token -> what the head says: (B, L, V) of a masked language
-        model. `cache` and `last` belong to models that write."""
-        if cache is not None or last:
-            self.must_write()
-        return self.compute(ids, self.prepare(ids, mask, types=types, maps=maps))
-
-    def prepare(self, ids: Tensor, mask: Mask | None = None, *, types: Tensor | None = None, maps: list | None = None) -> Call:
-        """What the layers need to know about this call. InputError when it cannot be read."""
-        given = mask or Mask()
-        rows, mask, types = rows_of(ids, given, types)
-        admit(rows, mask, self.context)
-        if mask.starts is not None and not self.packs:
-            raise InputError(f"a {self.config.model_type} model cannot read a packed row: give its documents as the rows of a batch")
-        new = rows.shape[1]
-        positions = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device)
-        look = Look.of(mask, positions.expand(len(rows), new), new, exact=self.packed, maps=maps)
-        return Call(positions, {None: look}, given, types)
-
-    def compute(self, ids: Tensor, call: Call) -> Any:
-        """ids -> what the head says."""
-        x = self.stack(ids.reshape(-1, ids.shape[-1]), call)  # (B, L, D)
-        return self.head(x.view(*ids.shape, -1), self.stack.embed.tokens, call.mask)
 
 
 class Decoder(Model):
@@ -271,8 +228,7 @@ class Decoder(Model):
         reach, new = admit(rows, mask, self.context, cache), rows.shape[1]
         past = 0 if cache is None else cache.longest
         if cache is None:
-            positions, keys = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device), new
-            positions = positions if mask.branches is None else mask.branch_positions().to(ids.device)
+            positions, keys = mask.positions(new).to(ids.device), new
         else:
             positions, keys, reach = cache.open(new, mask.lengths), cache.keys_after(new), cache.size
         for rotary in self._rotaries:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..base.errors import InputError
-from .linear import Linear
+from .linear import UPDATES, Linear
 from .quant import KINDS, kind_of
 
 PACKABLE = {torch.float32, torch.bfloat16}
@@ -32,16 +32,17 @@ def place(model: nn.Module) -> torch.device:
     return next((each.device for each in held if each.numel()), torch.device("cpu"))
 
 
-def pack(model: nn.Module, kind: str | None) -> list[nn.Parameter] | None:
-    """Pack every matrix as `kind`, or as it was learned; returns what had to become float32 beside them. None, and nothing changed, where
-    the kernels cannot serve: on another device than a CPU, in float16."""
+def pack(model: nn.Module, kind: str | None, where: str = "") -> list[nn.Parameter] | None:
+    """Pack every matrix as `kind`, or as it was learned, as an adapter's always are: they are small, and what they add is too. Returns what
+    had to become float32 beside them; None, and nothing changed, where the kernels cannot serve: on another device than a CPU, in float16.
+    `where`: the place of a part of a model."""
     stored = {part.weight.dtype for part in linears(model)}
     if len(stored) > 1 or not stored <= PACKABLE or any(part.weight.device.type != "cpu" for part in linears(model)):
         return None
-    usual = kind or ("bfloat16" if stored == {torch.bfloat16} else "float32")
-    for name, part in model.named_modules():
+    learned = "bfloat16" if stored == {torch.bfloat16} else "float32"
+    for name, part in model.named_modules(prefix=where):
         if isinstance(part, Linear):
-            part.pack(kind_of(name, part.inputs, usual))
+            part.pack(learned if f".{UPDATES}." in name else kind_of(name, part.inputs, kind or learned))
     narrow = [one for part in model.modules() for one in part._parameters.values() if one is not None and one.dtype == torch.bfloat16]
     widened = list({id(one): one for one in narrow if one.numel()}.values())
     convert(widened, torch.float32)

@@ -59,7 +59,7 @@ class Layer(nn.Module):
     def read(self, x: Tensor, state: Tensor, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`steps` in torch's own kernel; `counts` of at least one token a row. What padding makes is 0."""
         no_bias = x.new_zeros(self.input.outputs)
-        weights = [self.input.weight, self.state.weight, *(no_bias if p.bias is None else p.bias for p in (self.input, self.state))]
+        weights = [self.input.matrix(), self.state.matrix(), *(no_bias if p.bias is None else p.bias for p in (self.input, self.state))]
         setting = (True, 1, 0.0, torch.is_grad_enabled(), False)  # biases, layers, dropout, train, two directions
         order = None if counts is None else counts.argsort(descending=True, stable=True)
         state = state if order is None else state[:, order]

@@ -13,6 +13,7 @@ B batch · S source tokens · L target tokens · E width of the token vectors ·
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +45,8 @@ class Writing:
 
 class Seq2Seq(SourceModel):
     """`back`: layers that read the source from its end, beside those of `encoder` · `bridge`: makes the first states of what the last of
-    them ends with; None: the encoder's last states are the first ones · `mix`: W · `before`: looks before each step · `feeding`."""
+    them ends with; None: the encoder's last states are the first ones · `mix`: W · `looks`: before each step, after it, or after it with
+    what is said fed to the next step."""
 
     def __init__(
         self,
@@ -57,8 +59,7 @@ class Seq2Seq(SourceModel):
         bridge: Linear | None = None,
         align: Alignment | None = None,
         mix: Linear | None = None,
-        before: bool = False,
-        feeding: bool = False,
+        looks: Literal["before", "after", "fed"] = "after",
         context: int,
         dropout: float = 0.0,
     ):
@@ -66,7 +67,7 @@ class Seq2Seq(SourceModel):
         self.embed, self.head, self.context, self.dropout = embed, head, context, dropout
         self.encoder, self.back, self.decoder = nn.ModuleList(encoder), nn.ModuleList(back or []), nn.ModuleList(decoder)
         self.reads_with, self.reads_back, self.writes_with = encoder, back or [], decoder
-        self.bridge, self.align, self.mix, self.before, self.feeding = bridge, align, mix, before, feeding
+        self.bridge, self.align, self.mix, self.looks = bridge, align, mix, looks
 
     def initialise(self) -> None:
         """Each layer's own fresh weights."""
@@ -108,7 +109,7 @@ class Seq2Seq(SourceModel):
         read = self._read(call.source, call.sources) if call.cache is None and call.source is not None else call.cache
         assert read is not None
         x = self._drop(self.embed.tokens.rows(ids))  # (B, L, E)
-        if self.before or self.feeding or self.packed or call.cache is not None:
+        if self.looks != "after" or self.packed or call.cache is not None:
             x = self._steps(x, read, call)
         else:  # no step needs to know what was looked at before it
             for layer, state in zip(self.writes_with, read.states[:-1], strict=True):
@@ -161,10 +162,10 @@ class Seq2Seq(SourceModel):
         out, maps = [], []
         for t in range(x.shape[1]):
             place, h, seen, new = call.steps[:, t : t + 1], x[:, t], None, []
-            if self.before:
+            if self.looks == "before":
                 seen = self._look(states[-1][0][:, None], read, place, call, maps)
                 h = h if seen is None else torch.cat([h, seen[:, 0]], -1)
-            elif self.feeding:
+            elif self.looks == "fed":
                 h = torch.cat([h, said[0]], -1)
             for layer, state in zip(self.writes_with, states, strict=True):
                 new.append(layer.step(layer.input(h), state, self.packed))

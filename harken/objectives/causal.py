@@ -49,17 +49,17 @@ def spans(
     return fitted(found, context, ledger, corpus.source, overflow=overflow, stage=stage)
 
 
-def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
-    """The summed loss of some rows (B, 2), padded side by side or packed end to end; the loss is the same.
+def batch_loss(model: Model, source: Spans, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:
+    """The summed loss of some rows (B, 2), padded side by side or packed end to end; the loss is the same. `smoothing`: of the targets.
 
     InputError when no target is left: a step on nothing would look like a perfect one."""
     if not (rows[:, 1] > rows[:, 0]).any():
         raise InputError("a batch has no token to predict; check the data for texts that are empty after tokenising")
     if pack:
         inputs, targets, starts = (torch.from_numpy(a) for a in source.packed(rows[rows[:, 1] > rows[:, 0]]))
-        return Loss(summed(model, [inputs], Mask(starts=starts), targets), len(targets))
+        return Loss(summed(model, [inputs], Mask(starts=starts), targets, smoothing), len(targets))
     inputs, targets, lengths = (torch.from_numpy(a) for a in source.take(rows, pad))
-    return Loss(summed(model, [inputs], Mask(lengths=lengths), targets), int((targets != -100).sum()))
+    return Loss(summed(model, [inputs], Mask(lengths=lengths), targets, smoothing), int((targets != -100).sum()))
 
 
 def summed(model: Any, inputs: Sequence[Tensor], mask: Mask, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -67,9 +67,10 @@ def summed(model: Any, inputs: Sequence[Tensor], mask: Mask, targets: Tensor, sm
     tokens at a time, where the model ends in a matrix over the vocabulary."""
     device, real = model.device, targets != -100
     given, wanted, real = [each.to(device) for each in inputs], targets[real].to(device), real.to(device)
-    if isinstance(getattr(model, "head", None), LanguageModel) and hasattr(model, "states") and not model.packed:
+    head = getattr(model, "head", None)
+    if isinstance(head, LanguageModel) and hasattr(model, "states") and head.plain(model.stack.embed.tokens):
         x = model.states(*given, mask)
-        return model.head.nats(x.view(-1, x.shape[-1]) if real.all() else x[real], model.stack.embed.tokens, wanted, smoothing)
+        return head.nats(x.view(-1, x.shape[-1]) if real.all() else x[real], model.stack.embed.tokens, wanted, smoothing)
     return F.cross_entropy(model(*given, mask)[real].float(), wanted, reduction="sum", label_smoothing=smoothing)
 
 

@@ -9,6 +9,7 @@ blocks of 32 pairs in the order of the data, whatever the batch.   B pairs · S 
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Sequence
 
@@ -29,7 +30,8 @@ from ..text.tokenizer import Tokenizer
 from .causal import Loss
 from .judging import Outcome, states
 
-TEMPERATURE = 0.05
+SCALE = 20.0
+"""1 / τ, as sentence-transformers' losses have it and call it."""
 BLOCK = 32
 
 
@@ -79,9 +81,16 @@ def lay(
     if problem == REGRESSION:
         scores = np.array([example.score for example in examples], np.float32)[kept]
         scores = scores / max(1.0, float(np.abs(scores).max()))
-    laid = layer.laid(context, Alike(scores, np.array(same, np.int64), TEMPERATURE))
+    laid = layer.laid(context, Alike(scores, np.array(same, np.int64), 1 / SCALE))
     counted(laid, ledger, stage, unknown)
     return laid
+
+
+def scaled(laid: Laid, scale: float) -> Laid:
+    """The same with cosines multiplied by `scale`. InputError where scores are to be met, which knows no such thing."""
+    if scale != SCALE and laid.goal.scores is not None:
+        raise InputError("--scale is for sentences that belong together; the cosines of these are to meet their scores: leave it out")
+    return dataclasses.replace(laid, goal=dataclasses.replace(laid.goal, temperature=1 / scale))
 
 
 def vectors(model: Model, source: Laid, which: np.ndarray, pad: int, pack: bool) -> Tensor:

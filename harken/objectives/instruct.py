@@ -36,8 +36,7 @@ def found(model: Any, source: Turns, rows: np.ndarray, pad: int, *, pack: bool =
         row = learned.nonzero()[:, 0]
     inputs, there = inputs.to(model.device), learned.to(model.device)
     if isinstance(model, Decoder):
-        call = model.prepare(inputs, mask)
-        x = model.stack(inputs.view(-1, inputs.shape[-1]), call).view(*inputs.shape, -1)  # (B, L, D) or (T, D)
+        x = model.states(inputs, mask)  # (B, L, D) or (T, D)
         logits = model.head(x[there], model.stack.embed.tokens, mask)  # (N, V)
     else:
         logits = model(inputs, mask)[there]

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..base.errors import InputError
-from ..data.corrupted import Masked, MaskedPairs, side_by_side
+from ..data.corrupted import Masked, side_by_side
 from ..nn.heads import Pretraining
 from ..nn.mask import Mask
 from ..nn.models import Model
@@ -112,16 +112,18 @@ def _letter(character: str) -> bool:
 
 class Found(NamedTuple):
     """`logits` (H, V) and `targets` (H,) of the hidden tokens, `rows` (H,) they stand in · `labels` (B,) and their `verdicts` (B, 2), None
-    where a row is one segment."""
+    where a row is one segment · `states` (B, L, D) or (T, D) of all tokens, of which a row has `lengths` (B,)."""
 
     logits: Tensor
     targets: Tensor
     rows: Tensor
     verdicts: Tensor | None
     labels: Tensor
+    states: Tensor
+    lengths: Tensor
 
 
-def found(model: Any, source: Masked | MaskedPairs, rows: np.ndarray, pad: int, *, pack: bool = False) -> Found:
+def found(model: Any, source: Masked, rows: np.ndarray, pad: int, *, pack: bool = False) -> Found:
     """What the model says of some rows (B, 3), padded side by side or packed end to end; the same either way.
 
     Only at the hidden places are the scores of the whole vocabulary worked out."""
@@ -133,15 +135,15 @@ def found(model: Any, source: Masked | MaskedPairs, rows: np.ndarray, pad: int, 
     row = torch.repeat_interleave(torch.arange(len(examples)), lengths)[hidden] if pack else hidden.nonzero()[:, 0]
     mask = Mask(starts=F.pad(lengths.cumsum(0), (1, 0))) if pack else Mask(lengths=lengths)
     device = model.device
-    call = model.prepare(inputs.to(device), mask, types=types.to(device) if isinstance(source, MaskedPairs) else None)
+    call = model.prepare(inputs.to(device), mask, types=types.to(device) if source.second else None)
     x = model.stack(inputs.to(device).view(-1, inputs.shape[-1]), call).view(*inputs.shape, -1)  # (B, L, D) or (T, D)
     both, tokens = isinstance(model.head, Pretraining), model.stack.embed.tokens
     logits = (model.head.mlm if both else model.head)(x[hidden.to(device)], tokens, mask)  # (H, V)
-    verdicts = model.head.nsp(x, tokens, mask) if both and isinstance(source, MaskedPairs) else None  # (B, 2)
-    return Found(logits.float(), targets[hidden].to(device), row.to(device), verdicts, labels.to(device))
+    verdicts = model.head.nsp(x, tokens, mask) if both and source.second else None  # (B, 2)
+    return Found(logits.float(), targets[hidden].to(device), row.to(device), verdicts, labels.to(device), x, lengths)
 
 
-def batch_loss(model: Model, source: Masked | MaskedPairs, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
+def batch_loss(model: Model, source: Masked, rows: np.ndarray, pad: int, *, pack: bool = False) -> Loss:
     """The summed loss of some rows (B, 3); 0 of 0 tokens where all of them are special or unknown, so that nothing is hidden."""
     said = found(model, source, rows, pad, pack=pack)
     total = F.cross_entropy(said.logits, said.targets, reduction="sum")
@@ -150,7 +152,7 @@ def batch_loss(model: Model, source: Masked | MaskedPairs, rows: np.ndarray, pad
     return Loss(total, len(said.targets))
 
 
-def nats(model: Model, source: Masked | MaskedPairs, rows: np.ndarray, pad: int) -> tuple[float, int]:
+def nats(model: Model, source: Masked, rows: np.ndarray, pad: int) -> tuple[float, int]:
     """(summed loss of some rows (B, 3), how many tokens are hidden in them)."""
     loss = batch_loss(model, source, rows, pad)
     return loss.total.item(), loss.tokens
@@ -168,7 +170,7 @@ class Hits(NamedTuple):
         return Hits(*(mine + yours for mine, yours in zip(self, other, strict=True)))
 
 
-def hits(model: Model, source: Masked | MaskedPairs, rows: np.ndarray, pad: int) -> Hits:
+def hits(model: Model, source: Masked, rows: np.ndarray, pad: int) -> Hits:
     """How often the model is right on some rows (B, 3)."""
     with torch.no_grad():
         said = found(model, source, rows, pad)
@@ -178,7 +180,7 @@ def hits(model: Model, source: Masked | MaskedPairs, rows: np.ndarray, pad: int)
     return Hits(right, len(said.targets), int((said.verdicts.argmax(-1) == said.labels).sum()), len(rows))
 
 
-def guessed(model: Model, source: Masked | MaskedPairs, rows: np.ndarray, pad: int) -> list[tuple[list[int], list[int]]]:
+def guessed(model: Model, source: Masked, rows: np.ndarray, pad: int) -> list[tuple[list[int], list[int]]]:
     """(what is read, the model's first choices at its hidden places) of some rows (B, 3)."""
     said = found(model, source, rows, pad)
     best, place = said.logits.argmax(-1), said.rows

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data.batches import Source
-from ..data.corrupted import Masked, MaskedPairs, Noised
+from ..data.corrupted import Masked, Noised
 from ..data.laid import Alike, Answers, Classes, Gains, Laid, Tags
 from ..data.ledger import Ledger
 from ..data.pairs import PairSpans
@@ -96,7 +96,7 @@ def objective_of(source: Source) -> Any:
     """The training signal that rows of this source are made for: an `Objective`; one that is `Judging` where they are labelled."""
     if isinstance(source, Laid):
         return judging_of(source)
-    if isinstance(source, Masked | MaskedPairs):
+    if isinstance(source, Masked):
         return masked
     if isinstance(source, Turns):
         return instruct

@@ -3,7 +3,7 @@
     loss = - Σ_t log p(y_t | y_<t, x)      Sutskever et al. 2014, https://arxiv.org/abs/1409.3215
 
 A pair is read as  source <eos>  and  <start> target, and is predicted whole, its end included; what the target starts with is the
-family's own. With label smoothing ε a target counts 1 - ε and every token ε / V, https://arxiv.org/abs/1512.00567 section 7.
+family's own. Label smoothing is in smoothing.py.
 B rows · L tokens · V vocabulary
 """
 
@@ -31,7 +31,7 @@ def tokenised_pairs(pairs: Pairs, tokenizer: Tokenizer, ledger: Ledger, stage: s
 
 
 def batch_loss(model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:
-    """The summed loss of some rows (B, 3 or 4). InputError when no target is left."""
+    """The summed loss of some rows (B, 3 or 4); `smoothing`: of the targets. InputError when no target is left."""
     if not (rows[:, 1] > rows[:, 0]).any():
         raise InputError("a batch has no token to predict; check the data for targets that are empty after tokenising")
     sources, lengths, inputs, targets = (torch.from_numpy(a) for a in source.take(rows, pad))

@@ -11,10 +11,10 @@ import torch
 
 from ..base.errors import HarkenError, InputError, did_you_mean
 from ..base.report import say
-from ..checkpoint.files import existing, weight_files
+from ..checkpoint.files import existing, is_adapter, weight_files
 from ..checkpoint.fill import filled
 from ..checkpoint.hub import located
-from ..checkpoint.load import DTYPES, config_of, model_of, tokenizer_of
+from ..checkpoint.load import DTYPES, config_of, device_of, model_of, tokenizer_of
 from ..checkpoint.origin import remember
 from ..checkpoint.tensors import Tensors
 from ..families.config import Config
@@ -42,7 +42,7 @@ def ready(
         return model, given
     if model is not None and not isinstance(model, str | os.PathLike):
         raise InputError(f"model should be a folder, an id on the Hub, or a (model, tokenizer) pair, not a {type(model).__name__}")
-    place, kind = device_of(device), dtype_of(dtype)
+    place, kind = place_of(device), dtype_of(dtype)
     source = usual(task, asked) if model is None else model
     try:
         folder = existing(located(source, revision=revision, token=token))
@@ -64,13 +64,13 @@ def loaded(task: Task, asked: str, folder: Path, given: Tokenizer | None, device
         )
     config = config_of(folder, head)
     words = tokenizer_of(folder, config) if given is None else given
-    if not task.heads:  # only its body is read, so what becomes of the head is of no interest
+    if not task.heads and not is_adapter(folder):  # only its body is read, so what becomes of the head is of no interest
         files = weight_files(folder)
         model = filled(config, Tensors(files), str(files[0]), fresh=True, dtype=dtype, device=device).model
         remember(model, folder)
         return model, words
     found = model_of(folder, config, dtype=dtype, device=device)
-    if found.new:
+    if found.new and task.heads:
         raise InputError(
             f"{folder} was not trained for {asked}: it has no {', '.join(found.new)}, so every answer would be chance; "
             f"train it for that, or take a model that was, such as {usual(task, asked)}"
@@ -118,16 +118,9 @@ def tokenizer_given(value: Any) -> Tokenizer | None:
     raise InputError(f"tokenizer should be a harken.Tokenizer or a folder, not a {type(value).__name__}")
 
 
-def device_of(given: Any) -> torch.device:
-    """cpu, cuda, cuda:1, mps, as torch names them; -1 is the CPU and other numbers are GPUs, as in Hugging Face's pipelines."""
-    name = "cpu" if given is None or given == -1 else f"cuda:{given}" if type(given) is int else str(given)
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise InputError(f"device {given!r} is not there ({first}): use cpu, or see which ones torch finds on this machine") from None
-    return device
+def place_of(given: Any) -> torch.device:
+    """A device by its name, or as in Hugging Face's pipelines by its number: -1 is the CPU, others are GPUs."""
+    return device_of("cpu" if given is None or given == -1 else f"cuda:{given}" if type(given) is int else str(given))
 
 
 def dtype_of(given: Any) -> str:

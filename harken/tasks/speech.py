@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from ..nn.models import Model
 from ..text.chat import ChatTemplate, template_of
 from ..text.messages import checked
 from ..text.tokenizer import Tokenizer
+from ..text.turns import special_names
 from .writing import LEFT
 
 LEAST = 16
@@ -235,12 +236,7 @@ def turns_of(messages: Sequence[Message]) -> Turns:
     return Turns(tuple(persona), tuple(text for _, text in history))
 
 
-def special_names(tokenizer: Tokenizer) -> list[str]:
-    """How the special tokens are written in a template."""
-    return [name for i in tokenizer.special_ids if (name := tokenizer.inner.id_to_token(i))]
-
-
-def marks(template: ChatTemplate, special: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def marks(template: ChatTemplate, special: Collection[str]) -> tuple[str, tuple[str, ...]]:
     """(what names the assistant in front of its reply, the texts that can only begin another message), as far as a template has such text:
     special tokens are told from text anyway."""
     said = [{"role": role, "content": f"{role}-said"} for role in ("user", "assistant")]

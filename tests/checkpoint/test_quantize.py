@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import harken
 from harken.base.errors import InputError
+from harken.checkpoint.adapter_config import ALL, Setting
+from harken.checkpoint.adapters import begin
 from harken.checkpoint.convert import convert
 from harken.checkpoint.load import load
 from harken.checkpoint.quantize import quantize
@@ -93,6 +96,71 @@ def test_what_is_refused(tmp_path: Path) -> None:
     (out / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="must say bits 8 or 4 and group 32"):
         bare(out)
+
+
+def adapter_on(base: Path, path: Path, **asked) -> Path:
+    """An adapter that has learned something, made on the model of a folder."""
+    model = bare(base)
+    begin(model, Setting(targets=ALL, rank=4, base=str(base), **asked))
+    torch.manual_seed(1)
+    for each in model.adapters.learned().values():
+        nn.init.normal_(each, mean=1.0 if each.dim() == 1 else 0.0, std=0.1)
+    save(model, None, path)
+    return path
+
+
+@pytest.mark.parametrize(("bits", "dora"), [(8, False), (4, True)])
+def test_an_adapter_answers_on_a_quantised_base(bits: int, dora: bool, tmp_path: Path) -> None:
+    quantize(folder_of(CONFIGS["llama"], tmp_path / "in"), tmp_path / "base", bits=bits)
+    convert(tmp_path / "base", tmp_path / "wide")
+    adapter = adapter_on(tmp_path / "base", tmp_path / "adapter", dora=dora)
+    narrow, wide = bare(adapter), bare(tmp_path / "wide", adapters={"one": adapter})
+    made = bare(tmp_path / "in", dtype=f"int{bits}", adapters={"one": adapter})  # quantised as it is loaded
+    assert narrow.held == made.held == f"int{bits}" and made.packed and wide.held is None
+    narrow.pack()
+    wide.pack()
+    want = wide(ROWS)
+    assert torch.equal(narrow(ROWS), want) and torch.equal(made(ROWS), want)
+    assert torch.equal(narrow(ROWS[1:]), want[1:])  # alone as in a batch
+    with narrow.adapters.use(None), wide.adapters.use(None):
+        assert torch.equal(narrow(ROWS), wide(ROWS)) and (narrow(ROWS) - want).abs().max() > 0.05
+    assert torch.equal(narrow(ROWS), want)
+    with pytest.raises(InputError, match=f"is quantised to int{bits}, so it cannot be bfloat16"):
+        bare(adapter, dtype="bfloat16")
+    convert(adapter, tmp_path / "merged")
+    torch.testing.assert_close(bare(tmp_path / "merged")(ROWS), want, rtol=0, atol=1e-4)
+
+
+def test_an_adapter_on_a_quantised_base_learns_on(tmp_path: Path) -> None:
+    quantize(folder_of(CONFIGS["llama"], tmp_path / "in"), tmp_path / "base")
+    model = bare(adapter_on(tmp_path / "base", tmp_path / "adapter"))
+    model.pack()
+    before = {name: each.clone() for name, each in model.named_parameters()}
+    learned = model.train().adapters.learned()
+    model(ROWS).logsumexp(-1).sum().backward()
+    assert model.held is None and learned and all(each.grad is not None for each in learned.values())
+    assert all(torch.equal(each, before[name]) for name, each in model.named_parameters())
+
+
+def test_an_adapter_is_merged_before_it_is_quantised(tmp_path: Path) -> None:
+    adapter = adapter_on(folder_of(CONFIGS["gpt2"], tmp_path / "in"), tmp_path / "adapter")
+    quantize(adapter, tmp_path / "out")
+    convert(adapter, tmp_path / "merged")
+    want, got = bare(tmp_path / "merged", dtype="int8"), bare(tmp_path / "out", dtype="int8")
+    assert not (tmp_path / "out" / "adapter_config.json").exists() and torch.equal(got(ROWS), want(ROWS))
+
+
+def test_a_head_that_an_adapter_brings_is_held_as_the_rest(tmp_path: Path) -> None:
+    quantize(folder_of(CONFIGS["llama"], tmp_path / "in"), tmp_path / "base", bits=4)
+    model = bare(adapter_on(tmp_path / "base", tmp_path / "adapter", saved=("lm_head",)))
+    model.pack()
+    want = model(ROWS)
+    with model.adapters.use(None):
+        alone = model(ROWS)
+    assert not torch.equal(alone, want) and torch.equal(model(ROWS), want)
+    model.unpack()
+    model.pack()
+    assert torch.equal(model(ROWS), want)
 
 
 def test_transformers_refuses_it(tmp_path: Path) -> None:

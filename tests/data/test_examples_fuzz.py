@@ -4,7 +4,7 @@ import gzip
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.base.errors import InputError
@@ -126,23 +126,10 @@ def cases(draw):
 everything = given(
     case=cases(), option=st.sampled_from([None, None, "text=1,label=2", "1"]), skip=st.booleans(), mend=st.booleans(), packed=st.booleans()
 )
-settled = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
-}
 
 
-@settings(max_examples=300, **settled)
-@everything
-def test_any_file(tmp_path, **asked):
-    check(tmp_path, **asked)
-
-
-@pytest.mark.slow
-@settings(max_examples=10_000, **settled)
-@everything
-def test_ten_thousand_files(tmp_path, **asked):
-    check(tmp_path, **asked)
+def test_any_file(any_file, tmp_path):
+    any_file(everything(lambda **asked: check(tmp_path, **asked)))
 
 
 def check(folder, case, option, skip, mend, packed):

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.base.errors import InputError
@@ -45,21 +45,10 @@ everything = given(
     characters=st.booleans(),
     memory=st.sampled_from([(3, 4), (64, 50), (1 << 22, 1 << 26)]),
 )
-unhurried = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-settled = {"deadline": None, "suppress_health_check": unhurried}
 
 
-@settings(max_examples=300, **settled)
-@everything
-def test_any_file(tmp_path, **asked):
-    check(tmp_path, **asked)
-
-
-@pytest.mark.slow
-@settings(max_examples=10_000, **settled)
-@everything
-def test_ten_thousand_files(tmp_path, **asked):
-    check(tmp_path, **asked)
+def test_any_file(any_file, tmp_path):
+    any_file(everything(lambda **asked: check(tmp_path, **asked)))
 
 
 def check(folder, raw, suffix, examples, overflow, context, share, characters, memory):

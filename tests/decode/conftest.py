@@ -1,4 +1,5 @@
-"""A small model of every family that writes, with large random weights, and options drawn at random among those that go together."""
+"""A small model of every family that writes, with large random weights; options drawn at random among those that go together; and what
+transformers writes, asked the same."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import random
 import string
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
+import transformers
 
 from harken.decode.options import DRAWS, DecodeOptions
 from harken.families.bart import BartConfig
@@ -161,3 +165,45 @@ def made() -> Callable[..., Made]:
 def any_options() -> Callable[..., DecodeOptions]:
     """`any_options(rng, reads)`: options drawn at random."""
     return draw
+
+
+WORDS = 61
+
+
+@pytest.fixture(scope="session")
+def words() -> Tokenizer:
+    """A tokenizer that knows w0 to w60 and nothing else; its end is 2."""
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({f"w{i}": i for i in range(WORDS)}, "w3"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    inner.add_special_tokens(["w0", "w1", "w2"])
+    return Tokenizer(inner, {"pad": "w0", "bos": "w1", "eos": "w2"})
+
+
+def open_peer(folder: Path, reads: str) -> Any:
+    kind = transformers.AutoModelForCausalLM if reads == "text" else transformers.AutoModelForSeq2SeqLM
+    return kind.from_pretrained(folder).eval()
+
+
+def peer_writes(peer: Any, prompt: list[int], asked: dict[str, Any], **more: Any) -> tuple[list[list[int]], list[float]]:
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items() if name != "bad_words"}
+    if "bad_words" in asked:
+        told["bad_words_ids"] = [[int(word[1:]) for word in group.split()] for group in asked["bad_words"]]
+    found = peer.generate(
+        torch.tensor([prompt]), do_sample=False, pad_token_id=0, return_dict_in_generate=True, output_scores=True, **told, **more
+    )
+    ends, texts = asked.get("eos_token_id", (2,)), []
+    for row in found.sequences[:, 1 if peer.config.is_encoder_decoder else len(prompt) :].tolist():
+        texts.append(row[: next((i + 1 for i, token in enumerate(row) if token in ends), len(row))])
+    return texts, found.sequences_scores.tolist() if "sequences_scores" in found else []
+
+
+@pytest.fixture(scope="session")
+def opened() -> Callable[[Path, str], Any]:
+    """`opened(folder, reads)`: a folder as transformers reads it."""
+    return open_peer
+
+
+@pytest.fixture(scope="session")
+def theirs_of() -> Callable[..., tuple[list[list[int]], list[float]]]:
+    """`theirs_of(peer, prompt, asked)`: what transformers writes, without prompt and padding, and the scores of its beams."""
+    return peer_writes

@@ -6,11 +6,9 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
-import tokenizers
 import torch
 import transformers
 from scipy import stats
@@ -47,14 +45,6 @@ MAYBE: dict[str, list[Any]] = {
 }
 
 
-def words() -> Tokenizer:
-    """A tokenizer that knows w0 to w60 and nothing else."""
-    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({f"w{i}": i for i in range(V)}, "w3"))
-    inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    inner.add_special_tokens(["w0", "w1", "w2"])
-    return Tokenizer(inner, {"pad": "w0", "bos": "w1", "eos": "w2"})
-
-
 def built(name: str, tokenizer: Tokenizer, context: int = 48) -> Model:
     """Weights so large that no text is as likely as another."""
     config = config_class(name).sized(32, 2, 2, context, tokenizer.vocab_size, 0.0)
@@ -70,16 +60,11 @@ def built(name: str, tokenizer: Tokenizer, context: int = 48) -> Model:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Any]:
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, words: Tokenizer, opened: Any) -> tuple[Model, Any]:
     """A model of ours that was never trained, and the same as transformers reads it."""
-    ours, folder = built(request.param, words()), tmp_path_factory.mktemp(request.param)
-    save(ours, words(), folder)
+    ours, folder = built(request.param, words), tmp_path_factory.mktemp(request.param)
+    save(ours, words, folder)
     return ours, opened(folder, ours.reads)
-
-
-def opened(folder: Path, reads: str) -> Any:
-    kind = transformers.AutoModelForCausalLM if reads == "text" else transformers.AutoModelForSeq2SeqLM
-    return kind.from_pretrained(folder).eval()
 
 
 def some_options(rng: random.Random, reads: str) -> dict[str, Any]:
@@ -96,31 +81,16 @@ def some_options(rng: random.Random, reads: str) -> dict[str, Any]:
     return asked | {"num_beams": beams, "num_return_sequences": rng.randint(1, beams)}
 
 
-def theirs_of(peer: Any, prompt: list[int], asked: dict[str, Any], **more: Any) -> tuple[list[list[int]], list[float]]:
-    """What transformers writes, without prompt and padding, and its scores."""
-    told = {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items() if name != "bad_words"}
-    if "bad_words" in asked:
-        told["bad_words_ids"] = [[int(word[1:]) for word in group.split()] for group in asked["bad_words"]]
-    found = peer.generate(
-        torch.tensor([prompt]), do_sample=False, pad_token_id=0, return_dict_in_generate=True, output_scores=True, **told, **more
-    )
-    ends, texts = asked.get("eos_token_id", (END,)), []
-    for row in found.sequences[:, 1 if peer.config.is_encoder_decoder else len(prompt) :].tolist():
-        end = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
-        texts.append(row[:end])
-    return texts, found.sequences_scores.tolist()
-
-
 @pytest.mark.filterwarnings("ignore:Unfeasible length")
 @pytest.mark.parametrize("part", range(2))
-def test_beams_are_those_of_transformers(both: tuple[Model, Any], part: int) -> None:
+def test_beams_are_those_of_transformers(both: tuple[Model, Any], words: Tokenizer, theirs_of: Any, part: int) -> None:
     ours, peer = both
     ended = 0
     for seed in range(20 * part, 20 * (part + 1)):
         rng = random.Random(seed)
         asked, prompt = some_options(rng, ours.reads), [rng.randint(4, V - 1) for _ in range(rng.randint(1, 10))]
         want, scores = theirs_of(peer, prompt, asked)
-        found = generate(ours, words(), [prompt], DecodeOptions(**asked))
+        found = generate(ours, words, [prompt], DecodeOptions(**asked))
         assert [list(one.ids) for one in found] == want, (seed, asked)
         assert [one.score for one in found] == pytest.approx(scores, abs=1e-4, rel=2e-6), (seed, asked)
         assert [one.index for one in found] == list(range(len(found)))
@@ -139,7 +109,7 @@ class Guide(transformers.LogitsProcessor):
         return other + self.scale * (scores - other)
 
 
-def test_guided_beams_are_those_of_transformers(both: tuple[Model, Any]) -> None:
+def test_guided_beams_are_those_of_transformers(both: tuple[Model, Any], words: Tokenizer, theirs_of: Any) -> None:
     ours, peer = both
     if ours.reads == "source":
         pytest.skip("guidance is for models that continue a text")
@@ -147,7 +117,7 @@ def test_guided_beams_are_those_of_transformers(both: tuple[Model, Any]) -> None
         asked: dict[str, Any] = {"num_beams": 3, "num_return_sequences": 3, "max_new_tokens": 8}
         guide = transformers.LogitsProcessorList([Guide(peer, 1.5, len(prompt))])
         want, scores = theirs_of(peer, prompt, asked, logits_processor=guide)
-        found = generate(ours, words(), [prompt], DecodeOptions(**asked, guidance_scale=1.5))
+        found = generate(ours, words, [prompt], DecodeOptions(**asked, guidance_scale=1.5))
         assert [list(one.ids) for one in found] == want
         assert [one.score for one in found] == pytest.approx(scores, abs=1e-4, rel=2e-6)
 
@@ -197,9 +167,8 @@ def twin(model: Model, prompt: list[int], asked: DecodeOptions, ends: Callable[[
 
 @pytest.mark.parametrize("name", ["gpt2", "bart"])
 @pytest.mark.parametrize("stopping", [None, True, "never"])
-def test_groups_and_stops_are_those_of_a_plain_loop(name: str, stopping: Any) -> None:
-    tokenizer = words()
-    model = built(name, tokenizer)
+def test_groups_and_stops_are_those_of_a_plain_loop(name: str, stopping: Any, words: Tokenizer) -> None:
+    model = built(name, words)
     rng = random.Random(name)
     for groups, stops in ((2, ()), (4, ()), (2, ("w5", "w17 w", "3 w4")), (1, ("w5", "1", "3 w4"))):
         asked = DecodeOptions(
@@ -215,9 +184,9 @@ def test_groups_and_stops_are_those_of_a_plain_loop(name: str, stopping: Any) ->
         prompts = [[rng.randint(4, V - 1) for _ in range(n)] for n in (1, 7)]
 
         def ends(ids: list[int], stops: Sequence[str] = stops) -> bool:
-            return ids[-1] == END or any(stop in tokenizer.decode(ids) for stop in stops)
+            return ids[-1] == END or any(stop in words.decode(ids) for stop in stops)
 
-        found = generate(model, tokenizer, prompts, asked)
+        found = generate(model, words, prompts, asked)
         for at, prompt in enumerate(prompts):
             with torch.inference_mode():
                 want = twin(model, prompt, asked, ends)
@@ -252,18 +221,16 @@ def test_beams_do_not_depend_on_the_batch(made: Callable[..., Any], kind: str, w
     assert len({one.text for one in together}) > 1
 
 
-def test_logprobs_are_the_models_own() -> None:
-    tokenizer = words()
-    model = built("gpt2", tokenizer)
+def test_logprobs_are_the_models_own(words: Tokenizer) -> None:
+    model = built("gpt2", words)
     asked = DecodeOptions(num_beams=3, max_new_tokens=6, repetition_penalty=1.5, logit_bias={7: 2.0}, num_return_sequences=3)
-    for one in generate(model, tokenizer, [[5, 6, 7, 8]], asked):
+    for one in generate(model, words, [[5, 6, 7, 8]], asked):
         known = model(torch.tensor([[5, 6, 7, 8, *one.ids]]))[0, 3:-1].log_softmax(-1)
         assert list(one.logprobs) == pytest.approx([known[i, token].item() for i, token in enumerate(one.ids)], abs=1e-5)
 
 
-def test_beams_end_when_the_time_is_over() -> None:
-    tokenizer = words()
-    found = generate(built("gpt2", tokenizer), tokenizer, [[5], [6, 7]], DecodeOptions(num_beams=3, num_return_sequences=3, max_time=1e-9))
+def test_beams_end_when_the_time_is_over(words: Tokenizer) -> None:
+    found = generate(built("gpt2", words), words, [[5], [6, 7]], DecodeOptions(num_beams=3, num_return_sequences=3, max_time=1e-9))
     assert {(one.finish_reason, len(one.ids)) for one in found if one.finish_reason != "stop"} == {("time", 1)}
     assert len(found) == 6
 

@@ -87,12 +87,16 @@ def search_of(model: Any, tokenizer: Any, prompt: str, asked: DecodeOptions) -> 
 
 
 def test_a_draft_that_is_the_model_itself_is_always_right() -> None:
-    model, tokenizer = made("gpt2")
+    (model, tokenizer), twin = made("gpt2"), made("gpt2")
+    sizes: list[int] = []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(given[0].shape[1]))
     for drawn in ({}, {"temperature": 1.2}):
-        asked = DecodeOptions(max_new_tokens=60, min_new_tokens=60, assistant_model=(model, tokenizer), num_assistant_tokens=5, **drawn)
+        asked = DecodeOptions(max_new_tokens=60, min_new_tokens=60, assistant_model=twin, num_assistant_tokens=5, **drawn)
+        sizes.clear()
         search = search_of(model, tokenizer, "abc", asked)
-        assert search.written == search.read == 60
-        assert search.lengths == []
+        prompt = len(encode_prompt(model, tokenizer, "abc").ids)
+        assert len(search.results()[0].ids) == 60 and sum(sizes) == prompt + 59  # nothing is read that is not kept
+        assert len(sizes) < 15 and search.lengths == []
 
 
 def test_a_text_that_repeats_itself_is_read_in_few_steps() -> None:

@@ -65,3 +65,13 @@ def test_eval_says_how_many_examples_are_not_new(lines, tmp_path, capsys):
     assert alone.metrics["seen_in_training"] == 0
     assert main(["eval", out, str(lines)]) == 0
     assert "also occur in the training text" in capsys.readouterr().out
+
+
+def test_compare_by_passes_with_options_that_all_share(lines, tmp_path):
+    asked = {"models": "bigram,llama", "epochs": 0.5, "tokenizer": "char", "width": 16, "average": 0.9, "out": str(tmp_path / "a")}
+    rungs = harken.compare(str(lines), **asked)
+    records = [json.loads((tmp_path / "a" / one.model / "harken.json").read_text()) for one in rungs]
+    assert all(record["options"]["minutes"] is None and record["plan"]["average"] == 0.9 for record in records)
+    assert len({record["plan"]["steps"] for record in records}) == 1
+    with pytest.raises(InputError, match="give one of --steps, --epochs and --minutes"):
+        harken.compare(str(lines), **asked, minutes=1)

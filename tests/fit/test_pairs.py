@@ -48,6 +48,22 @@ def test_every_family_with_a_source_learns_and_answers(pairs, tmp_path, model):
     assert " → " in (tmp_path / "run" / "samples.md").read_text()
 
 
+def test_smoothed_targets_are_learned_and_plain_ones_measured(pairs, tmp_path, capsys):
+    asked = {"model": "t5", "steps": 30, "label_smoothing": 0.3, **SMALL}
+    trained = harken.train(str(pairs / "pairs.tsv"), out=str(tmp_path / "run"), **asked)
+    assert "label smoothing 0.3: the training loss holds it, the held-out loss does not" in capsys.readouterr().err
+    model, tokenizer = harken.load(trained.run)
+    loss = harken.evaluate((model, tokenizer), str(pairs / "pairs.tsv")).loss
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    learned = [line["loss"] for line in lines if "loss" in line]
+    assert learned[-1] < learned[0]
+    assert trained.loss == pytest.approx(loss, abs=0.3)
+    assert trained.loss < learned[-1]  # which holds the smoothing
+    harken.train(str(pairs / "a.src"), task="span-corruption", out=str(tmp_path / "gaps"), **{**asked, "steps": 2})
+    with pytest.raises(InputError, match=r"--label-smoothing is for --task classification or text2text or .*, not for masked-language"):
+        harken.train(str(pairs / "a.src"), model="bert", out=str(tmp_path / "bert"), steps=2, label_smoothing=0.1)
+
+
 def test_attention_learns_to_reverse(pairs, tmp_path):
     trained = harken.train(str(pairs / "pairs.tsv"), model="seq2seq", out=str(tmp_path / "run"), steps=300, **{**SMALL, "width": 48})
     found = harken.generate(trained.run, ["abc", "fedc", "bead"], temperature=0, max_new_tokens=8)

@@ -259,6 +259,25 @@ def test_a_student_learns_to_fill_gaps_from_its_teacher(second, tmp_path, monkey
     same(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_distilberts_recipe_is_one_command(second, tmp_path, capsys):
+    asked = {"examples": "lines", "tokenizer": "char", **SMALL, "layers": 4}
+    teacher = harken.train(second, model="bert", out=str(tmp_path / "bert"), steps=40, **asked)
+    recipe = {"alpha_ce": 5.0, "alpha_mlm": 2.0, "alpha_cos": 1.0, "student_layers": 2, "batch_size": 16, "examples": "lines"}
+    student = harken.train(second, teacher=teacher.run, out=str(tmp_path / "student"), steps=30, dropout=0.0, **recipe)
+    assert "parts of the loss: ce 5, mlm 2, cos 1" in capsys.readouterr().err
+    assert harken.load(student.run)[0].config.num_hidden_layers == 2
+    alike = {"alpha_ce": 0.0, "alpha_mlm": 0.0, "alpha_cos": 1.0, **SMALL}
+    for name, weights, share in (("student", {}, 1.0), ("alike", alike, 0.6)):
+        if weights:
+            harken.train(second, model="bert", teacher=teacher.run, out=str(tmp_path / name), steps=40, examples="lines", **weights)
+        lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        learned = [line["loss"] for line in lines if "loss" in line]
+        assert sum(learned[-5:]) < share * sum(learned[:5])
+    narrow = {"model": "bert", "width": 16, "layers": 1, "heads": 2, "examples": "lines", "alpha_cos": 1.0}
+    with pytest.raises(InputError, match="have 32 numbers, the student's 16: give --width 32"):
+        harken.train(second, teacher=teacher.run, out=str(tmp_path / "narrow"), steps=2, **narrow)
+
+
 def test_a_model_of_the_hub_is_one_too(base, second, tmp_path, monkeypatch):
     """As it lies in the cache of Hugging Face, which here is all there is."""
     commit, repo = "0123456789abcdef0123456789abcdef01234567", tmp_path / "hub" / "models--someone--names"
@@ -288,6 +307,7 @@ def test_a_model_of_the_hub_is_one_too(base, second, tmp_path, monkeypatch):
         ({"tokenizer": "nowhere"}, "this is the folder of an extension of its tokenizer"),
         ({"student_layers": 1}, "name one with --teacher"),
         ({"temperature": 1.0}, "name one with --teacher"),
+        ({"alpha_cos": 1.0}, "--alpha-cos is for learning from a teacher"),
         ({"teacher": "OTHER"}, "reads with another tokenizer"),
     ],
 )
@@ -323,6 +343,10 @@ def test_what_is_no_model_to_begin_from_is_one_sentence(base, second, tmp_path):
         (second, {"student_layers": 3, "teacher": str(base)}, "not fewer than the 3"),
         (second, {"model": "bert", "teacher": str(base)}, "was built for language-modeling, the student for masked"),
         (second, {"model": "ngram", "freeze": "embed"}, "is for models that learn by gradients"),
+        (second, {"model": "mixture", "teacher": str(base)}, "--teacher is for models that learn by gradients alone, and mixture counts"),
+        (second, {"model": "ngram", "label_smoothing": 0.1}, "--label-smoothing is for models that learn by gradients alone"),
+        (second, {"teacher": str(base), "label_smoothing": 0.1}, "smooth already: leave one of them out"),
+        (second, {"teacher": str(base), "alpha_ce": 0.0, "alpha_mlm": 0.0}, "are all 0"),
         (second, {"tokenizer": "byte"}, "--tokenizer byte is not a kind of tokenizer"),
     ):
         with pytest.raises(InputError, match=match) as found:

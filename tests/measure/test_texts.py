@@ -1,6 +1,7 @@
 """BLEU and chrF are sacrebleu's for any choice of sentences, its signature too; ROUGE is rouge-score's."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU, CHRF
 
 from harken.base.errors import InputError
+from harken.measure.metrics.dialogue import Chosen, Repetition, Talked
 from harken.measure.metrics.metric import Tally
 from harken.measure.metrics.summary import Rouge
 from harken.measure.metrics.translation import Bleu, Chrf
@@ -113,3 +115,20 @@ def test_without_the_library(make, module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=r"pip install 'harken\[eval\]'$"):
         make()
+
+
+def test_dialogues_are_counted_by_hand():
+    tally = Tally(Talked(("other",)))
+    tally.update([(4.0, 3, 2, [[0.5, 0.4, 0.1], [1.0, 1.0, 0.0]]), (2.0, 1, 2, [[0.1, 0.4, 0.1], [0.2, 0.1, 0.0]])], [None, None])
+    wanted = {"perplexity": math.exp(6 / 4), "perplexity_word": math.exp(6 / 4), "hits@1": 0.5, "mrr": (1 + 1 / 3) / 2, "hits@1_other": 0.5}
+    assert tally.value() == pytest.approx(wanted)  # of equal scores the wrong one comes first
+    assert set(tally.intervals()) == set(wanted)
+
+
+def test_repetition_by_hand():
+    tally = Tally(Repetition())
+    tally.update(["i like it i like it", "you know that i do", "so"], [[], ["well, you know that"], []])
+    assert tally.value() == {"repetition": (1 + 1) / (4 + 3)}
+    choices = Tally(Chosen(2))
+    choices.update([[(2.0, 2, [1.0, 0.0]), (1.0, 1, [0.0, 0.0])]], [None])
+    assert choices.value() == {"perplexity": math.e, "hits@1_of_2": 0.5}

@@ -215,7 +215,13 @@ def test_pairs_are_told_from_all_others_in_the_batch() -> None:
     others = [i for i in range(counts.sum()) if i not in firsts]
     cosines = vectors[firsts] @ vectors[others].T
     own = torch.tensor([others.index(i + 1) for i in firsts])
-    assert found.total.item() == pytest.approx(F.cross_entropy(cosines / contrastive.TEMPERATURE, own, reduction="sum").item(), abs=1e-4)
+    assert found.total.item() == pytest.approx(F.cross_entropy(cosines * contrastive.SCALE, own, reduction="sum").item(), abs=1e-4)
+    milder = contrastive.batch_loss(model, contrastive.scaled(laid, 2.0), rows, pad).total.item()
+    assert milder == pytest.approx(F.cross_entropy(cosines * 2, own, reduction="sum").item(), abs=1e-4)
+    told = dataclasses.replace(laid, goal=dataclasses.replace(laid.goal, scores=np.zeros(len(laid), np.float32)))
+    assert contrastive.scaled(told, contrastive.SCALE).goal.scores is not None
+    with pytest.raises(InputError, match="--scale is for sentences that belong together"):
+        contrastive.scaled(told, 2.0)
 
 
 def test_nothing_to_learn_from_is_said_with_the_examples() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harken.base.errors import InputError
 from harken.data.batches import Batches, in_order
 from harken.data.corpus import Corpus
-from harken.data.corrupted import NEXT, OTHER, Masked, MaskedPairs, named
+from harken.data.corrupted import NEXT, OTHER, Masked, named
 from harken.data.ledger import Ledger
 from harken.data.tokens import fitted, tokenised
 from harken.families.bert import BertConfig
@@ -50,8 +50,8 @@ def source_of(texts, tokenizer=BERT, context=64, *, whole_word=False, kind="line
 def pairs_of(texts, second="next", context=48):
     found = tokenised(Corpus(texts, "running", "x"), BERT, ledger := Ledger(), role="bare", sentences=True)
     found = fitted(found, context, ledger, "x", overflow="window", around=3)
-    parts = (np.array(BERT.prefix), np.array([BERT.sep_id]), np.array(BERT.suffix))
-    return MaskedPairs(found, masking(BERT), *parts, second)
+    parts = (np.array(BERT.prefix), np.array(BERT.suffix), np.array([BERT.sep_id]))
+    return Masked(found, masking(BERT), *parts, second)
 
 
 @pytest.mark.parametrize("tokenizer", [BERT, ROBERTA])

@@ -168,7 +168,7 @@ def test_a_bar_on_a_terminal(terminal: bool, seconds: int, shown: bool, monkeypa
 
 
 def test_the_page_names_every_task_and_its_usual_model() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8").partition("## Measuring a model")[0]
     rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
     assert [row[0] for row in rows] == list(TASKS)
     for row in rows:
