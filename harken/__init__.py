@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .commands.info import info
     from .commands.look import look
     from .commands.next import next_tokens as next
+    from .commands.quantize import quantize
     from .commands.similar import similar
     from .commands.train import train
     from .data.segments import Turns
@@ -53,6 +54,7 @@ __all__ = [
     "look",
     "next",
     "pipeline",
+    "quantize",
     "save",
     "score",
     "similar",
@@ -74,6 +76,7 @@ _HOMES = {
     "similar": "harken.commands.similar:similar",
     "analogy": "harken.commands.analogy:analogy",
     "convert": "harken.commands.convert:convert",
+    "quantize": "harken.commands.quantize:quantize",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "pipeline": "harken.tasks.pipeline:pipeline",

@@ -98,7 +98,7 @@ def _convert(folder: Path, part: Path, task: str | None, dtype: str, max_shard_s
     config = config_of(folder, task)
     words = _words(folder, config)
     found = model_of(folder, config)
-    model, rows = found.model, _rows(found.model, words)
+    model, rows = found.model, sample_rows(found.model, words)
     if model.adapters.names:
         model.adapters.merge(keep=False)
     before = answers(model, rows)
@@ -108,7 +108,7 @@ def _convert(folder: Path, part: Path, task: str | None, dtype: str, max_shard_s
     files = save_weights(model, part, max_shard_size=max_shard_size, dtypes=precision)
     save_setting(model, words, part, dtype=_usual(precision))
     for one in dict.fromkeys((base_of(folder), folder)):
-        _copy_others(one, part)
+        copy_others(one, part)
     tensors = _check_tensors(model, part)
     _check_words(words, part)
     facts = {
@@ -155,7 +155,7 @@ def answers(model: Model, rows: Tensor) -> list[Tensor]:
     return list(said) if isinstance(said, tuple) else [said]
 
 
-def _rows(model: Model, words: Tokenizer | None) -> Tensor:
+def sample_rows(model: Model, words: Tokenizer | None) -> Tensor:
     """(2, L) ids: a text, as far as there is one, and ids from all over the vocabulary; then an end, by which some models judge a text."""
     length, vocab = max(1, min(LENGTH, model.context)), model.config.vocab_size
     spread = torch.arange(2 * length, dtype=torch.int64) * 2_654_435_761 % vocab
@@ -228,7 +228,7 @@ def _distance(some: list[Tensor], others: list[Tensor]) -> float:
     return max(float(torch.where(a == b, 0.0, (a - b).abs()).max()) for a, b in zip(some, others, strict=True))
 
 
-def _copy_others(folder: Path, part: Path) -> None:
+def copy_others(folder: Path, part: Path) -> None:
     """Whatever else a checkpoint is made of: tokenizer, templates, licence; as it is. What is not copied is said."""
     left = []
     for path in sorted(folder.iterdir()):

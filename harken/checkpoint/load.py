@@ -22,6 +22,8 @@ from ..text.tokenizer import Tokenizer
 from . import origin
 from .adapter_config import adapter_folder, base_of, read_setting
 from .adapters import head_rows, put_on, reread
+from .choose import choose
+from .coded import BITS, SETTING, held_of
 from .files import GENERATION, UPDATES, WEIGHTS, existing, is_adapter, weight_files
 from .fill import Filled, filled
 from .hub import located
@@ -66,6 +68,7 @@ def load(
     task: str | None = None,
     adapters: Mapping[str, str | os.PathLike[str]] | None = None,
     dtype: str = "float32",
+    text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     revision: str | None = None,
     token: str | None = None,
@@ -80,6 +83,7 @@ def load(
     task: str | None = None,
     adapters: Mapping[str, str | os.PathLike[str]] | None = None,
     dtype: str = "float32",
+    text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     revision: str | None = None,
     token: str | None = None,
@@ -93,6 +97,7 @@ def load(
     task: str | None = None,
     adapters: Mapping[str, str | os.PathLike[str]] | None = None,
     dtype: str = "float32",
+    text: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     revision: str | None = None,
     token: str | None = None,
@@ -104,7 +109,10 @@ def load(
     Args:
         task: what the model is for (default: what config.json says it was made for); a head that the file lacks is made new, and named.
         adapters: name -> folder or Hub id of what is put on the model, too; the first answers, until `model.adapters.use(name)`.
-        dtype: float32 whatever the file holds, or bfloat16, float16, or auto: that of the file.
+        dtype: float32 whatever the file holds, or bfloat16, float16; int8 or int4 on a CPU (`nn/quant.py`), for answers only; or auto: the
+            narrowest that keeps the perplexity of `text` within 0.5 %, and where none is known, or on a GPU, that of the file. What was
+            quantised by `harken quantize` stays so.
+        text: for auto: a text file (default: the one that a run learned from, while it is there).
         device: where the weights lie, as torch names it: cpu, cuda, cuda:1, mps.
         revision, token: for the Hub: a branch, tag or commit; what a private model asks for (default: HF_TOKEN).
         tokenizer: False for a folder without one; then the second of the two is None.
@@ -112,28 +120,42 @@ def load(
     InputError names the file and the mend: no such folder, no config.json, an unknown family, a missing, foreign, misshapen or
     damaged tensor, a file that asks to run code, a tokenizer that does not fit the vocabulary.
     """
-    if dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), DTYPES)}")
+    if dtype not in (known := (*DTYPES, *BITS.values())):
+        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), known)}")
     place = device_of(device)
     folder = existing(located(source, revision=revision, token=token))
     config = config_of(folder, task)
     words = tokenizer_of(folder, config) if tokenizer else None
-    model = model_of(folder, config, dtype=dtype, device=place).model
+    own, narrow = _checked(base_of(folder), dtype, place), dtype in BITS.values()
+    model = model_of(folder, config, dtype="float32" if narrow else dtype, device=place).model
     for name, each in (adapters or {}).items():
         put_on(model, adapter_folder(each, folder, token), name)
     if adapters:
         model.adapters.use(next(iter(adapters)))
+    if narrow:
+        model.pack(dtype)
+    elif dtype == "auto" and own is None and place.type == "cpu":
+        choose(model, words, folder, text)
     return model, words
+
+
+def _checked(folder: Path, dtype: str, device: torch.device) -> str | None:
+    """How a folder's weights are quantised. InputError unless they can be held as `dtype`."""
+    own = held_of(folder)
+    if own is not None and dtype not in ("float32", "auto", own):
+        raise InputError(f"{folder} is quantised to {own}, so it cannot be {dtype}: leave dtype out, or take the model as it was before")
+    if dtype in BITS.values() and device.type != "cpu":
+        raise InputError(f"dtype {dtype} is for a CPU: on {device} take bfloat16")
+    return own
 
 
 def config_of(folder: Path, task: str | None = None) -> Config:
     """The config of a folder, for another task than its own if one is named."""
     base = base_of(folder)
-    values = read_json((folder if (folder / "config.json").is_file() else base) / "config.json")
-    quantised = values.get("quantization_config")
-    if quantised:
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
-        raise InputError(f"{folder} holds weights quantised by {method}, which are not read here: take the model as it was before")
+    there = folder if (folder / "config.json").is_file() else base
+    values = read_json(there / "config.json")
+    if held_of(there) is not None:
+        del values[SETTING]  # of how it lies in the folder, not of what it is
     config = read_config(values, str(folder / "config.json"))
     if isinstance(config, SourceConfig):
         _begin(config, values, base / GENERATION)
@@ -214,7 +236,7 @@ def _filled(folder: Path, config: Config, dtype: str, device: torch.device, rene
     found = filled(
         config, Tensors(weight_files(folder)), _where(folder), fresh=renew or not made_for, dtype=dtype, device=device, renew=renew
     )
-    found.model.generation = generation_of(folder)
+    found.model.generation, found.model.held = generation_of(folder), held_of(folder)
     origin.remember(found.model, folder)
     return found
 

@@ -15,11 +15,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..base.errors import InputError
+from .coded import coded, read
 from .files import damaged
 
 
 class Tensors(Mapping[str, Tensor]):
-    """All tensors of one or more files. `homes`: the file of each.
+    """All tensors of one or more files. `homes`: the file of each. A matrix that lies there as codes (`coded.py`) is one of float32.
 
     What comes from safetensors or from a zipped .bin lies in the file until it is read; a .bin of before 2020 is held in memory, one
     file at a time. InputError names the file that is damaged, or that asks to run code.
@@ -28,14 +29,23 @@ class Tensors(Mapping[str, Tensor]):
     def __init__(self, files: Sequence[Path]):
         self.homes: dict[str, Path] = {}
         self._open: dict[Path, Any] = {}
+        self._coded: dict[str, dict[str, Path]] = {}  # of each such matrix: what stands beside it, and where
         for path in files:
             for name in self._names(path):
                 if name in self.homes:
                     raise InputError(f"{path} holds {name}, and so does {self.homes[name]}: which one is meant cannot be known")
                 self.homes[name] = path
+        for name, parts in coded(self.homes).items():
+            self._coded[name] = {part: self.homes.pop(part) for part in parts}
 
     def __getitem__(self, name: str) -> Tensor:
-        path = self.homes[name]
+        if name not in self._coded:
+            return self._held(name, self.homes[name])
+        parts = {part.rpartition(".")[2]: self._held(part, path) for part, path in self._coded[name].items()}
+        return read(self._held(name, self.homes[name]), parts["scales"], parts.get("lows"), f"{self.homes[name]}: {name}")
+
+    def _held(self, name: str, path: Path) -> Tensor:
+        """As it lies in the file."""
         held = self._file(path)
         try:
             return held[name] if isinstance(held, dict) else held.get_tensor(name)
@@ -53,7 +63,7 @@ class Tensors(Mapping[str, Tensor]):
         for name, path in self.homes.items():
             yield name, self[name]
             held = self._open[path]
-            if isinstance(held, dict):
+            if isinstance(held, dict) and name in held:
                 del held[name]
 
     def _names(self, path: Path) -> list[str]:

@@ -20,5 +20,6 @@ COMMANDS = {
     "tokenizer stats": "harken.commands.tokenizer",
     "tokenizer extend": "harken.commands.tokenizer",
     "convert": "harken.commands.convert",
+    "quantize": "harken.commands.quantize",
 }
 GROUPS = {"tokenizer": "Train tokenizers, see what they make of a text, measure and extend them"}

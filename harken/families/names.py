@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import InputError
-from ..nn.linear import Linear
-from ..nn.lora import UPDATES
+from ..nn.linear import UPDATES, Linear
 
 
 class Cat(tuple[str, ...]):

@@ -14,7 +14,7 @@ from ..checkpoint.adapter_config import ALL, Setting
 from ..checkpoint.adapters import begin
 from ..checkpoint.files import is_adapter
 from ..checkpoint.matrices import places
-from ..nn.lora import UPDATES
+from ..nn.linear import UPDATES
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from .options import TrainOptions

@@ -18,8 +18,7 @@ from ..checkpoint.load import config_of, model_of, tokenizer_of
 from ..families.config import Config
 from ..families.table import FAMILIES, family
 from ..families.tasks import TASKS
-from ..nn.linear import Linear
-from ..nn.lora import UPDATES
+from ..nn.linear import UPDATES, Linear
 from ..nn.models import Model
 from ..text.extend import added
 from ..text.tokenizer import Tokenizer

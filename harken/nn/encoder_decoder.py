@@ -47,7 +47,7 @@ class EncoderDecoder(SourceModel):
         source, mask = self.admit_source(source, mask, batch)
         attn: Any = self.stack.blocks[0].attn
         tokens = self.stack.embed.tokens
-        like = tokens.weight if tokens.packed is None else tokens.packed
+        like = tokens.like
         cache = SourceCache(len(self.stack.layers), batch, attn.kv_heads, attn.width, min(length, self.context), like)
         cache.memory, cache.sources = self.read(source, self._reading(source, mask, None)), mask.lengths
         return cache

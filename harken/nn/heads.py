@@ -172,3 +172,8 @@ def last_of(x: Tensor, mask: Mask, places: Tensor | None = None) -> Tensor:
             return x[..., -1, :]
         places = (mask.lengths - 1).clamp(min=0)
     return x.gather(-2, places.to(x.device)[..., None, None].expand(*x.shape[:-2], 1, x.shape[-1]))[..., 0, :]
+
+
+def found(logits: Tensor, ids: Tensor) -> Tensor:
+    """logits (B, L - 1, V) of what follows each token but the last, ids (B, L) -> (B, L) log-probability of each token; 0 for the first."""
+    return F.pad(F.log_softmax(logits.float(), -1).gather(-1, ids[:, 1:, None])[..., 0], (1, 0))

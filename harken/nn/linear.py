@@ -1,8 +1,8 @@
 """y = act(x Wᵀ + b), and the one place that chooses the product: torch's where gradients are needed, the packed kernel's to answer.
 What adapters add (`lora.py`) comes between the product and the activation.
 
-Packing replaces the parameter, so no weight is held twice; a packed product has the same bits at every number of rows
-(`kernels/product.py`), so an answer does not depend on what else is in the batch.   N outputs · K inputs
+Packing replaces the parameter, so no weight is held twice, and may hold it in fewer bits (`quant.py`); a packed product has the same bits
+at every number of rows (`kernels/`), so an answer does not depend on what else is in the batch.   N outputs · K inputs
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .kernels import exact as kernels
-from .kernels import product
+from .kernels.product import LANES
+from .quant import Held, hold, values
 
 _FUNCTIONS = {
     "none": lambda x: x,
@@ -43,6 +44,10 @@ def known(act: str) -> str:
     return act
 
 
+UPDATES = "updates"
+"""What a Linear calls the updates of adapters on it; no table of a family names them."""
+
+
 class Change(Protocol):
     """What adapters make of a layer's product."""
 
@@ -62,6 +67,7 @@ class Linear(nn.Module):
     """
 
     packed: Tensor | None
+    """What tells that the weight is packed, and where: its padded bias, in float32, however narrow the weight."""
     change: Change | None = None
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, widths: tuple[int, ...] | None = None):
@@ -70,7 +76,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.register_buffer("packed", None, persistent=False)
-        self._arrays: tuple[np.ndarray, np.ndarray] | None = None  # packed weight and padded bias, as the kernel takes them
+        self._held: Held | None = None  # the packed weight
         bound = 1 / math.sqrt(inputs)
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -79,9 +85,14 @@ class Linear(nn.Module):
     def forward(self, x: Tensor, act: str = "none") -> Tensor:
         return linear(x, self, act)
 
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the precision and the place of what it answers."""
+        return self.weight if self.packed is None else self.packed
+
     def values(self) -> Tensor:
-        """The weight (N, K); of a packed layer a copy."""
-        return self.weight if self.packed is None else torch.from_numpy(product.unpack(self.packed.numpy(), self.outputs))
+        """The weight (N, K); of a packed layer a copy, in float32."""
+        return self.weight if self._held is None else values(self._held, self.outputs, self.inputs)
 
     def matrix(self) -> Tensor:
         """(N, K): what it multiplies with, adapters included; gradients reach them."""
@@ -90,32 +101,31 @@ class Linear(nn.Module):
     def rows(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., K). InputError when an id is not a row."""
         try:
-            if self.packed is None:
+            if self._held is None:
                 return F.embedding(ids, self.weight)
             if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= self.outputs):
                 raise IndexError
-            return self.packed[ids // self.packed.shape[2], :, ids % self.packed.shape[2]]
+            return torch.from_numpy(self._held.lines(ids)[..., : self.inputs])
         except IndexError:
             wrong = ids[(ids < 0) | (ids >= self.outputs)].flatten()[0].item()
             raise InputError(f"token id {wrong} is out of range: the vocabulary has {self.outputs} ids, 0 to {self.outputs - 1}") from None
 
     @torch.inference_mode(False)  # a parameter made of an inference tensor could not learn any more
-    def pack(self) -> None:
-        """Replace the parameter's memory by the kernel's layout (float32 on a CPU only)."""
-        if self.packed is None:
-            packed = product.pack(self.weight.detach().numpy())
-            bias = np.zeros(packed.shape[0] * packed.shape[2], np.float32)
+    def pack(self, kind: str = "float32") -> None:
+        """Replace the parameter's memory by the layout of `kind`'s kernel (float32 or bfloat16 on a CPU only)."""
+        if self._held is None:
+            bias = np.zeros(-(-self.outputs // LANES) * LANES, np.float32)
             if self.bias is not None:
-                bias[: self.outputs] = self.bias.detach().numpy()
-            self.packed, self._arrays = torch.from_numpy(packed), (packed, bias)
-            self.weight.data = torch.empty(0)
+                bias[: self.outputs] = self.bias.detach().float().numpy()
+            self._held, self.packed = hold(self.weight, kind), torch.from_numpy(bias)
+            self.weight.data = torch.empty(0, dtype=self.weight.dtype)
 
     @torch.inference_mode(False)
     def unpack(self) -> None:
-        """Give the parameter, the very same object, its (N, K) values back."""
-        if self.packed is not None:
-            self.weight.data = self.values()
-            self.packed = self._arrays = None
+        """Give the parameter, the very same object, its (N, K) values back, as far as the packed weight still knew them."""
+        if self._held is not None:
+            self.weight.data = self.values().to(self.weight.dtype)
+            self._held = self.packed = None
 
     def extra_repr(self) -> str:
         return f"{self.inputs} -> {self.outputs}" + (f" = {' + '.join(map(str, self.widths))}" if len(self.widths) > 1 else "")
@@ -131,13 +141,11 @@ def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
 
 def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
     """The packed kernel when the layer is packed, else torch (its slow twin)."""
-    if layer._arrays is None:
+    if layer._held is None or layer.packed is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()
     y = torch.empty(rows.shape[0], layer.outputs)
-    weight, bias = layer._arrays
-    kernels.use_threads(weight.size * len(rows))
-    product.product(weight, rows.numpy(), bias, NUMBERS[act], y.numpy())
+    layer._held.product(rows.numpy(), layer.packed.numpy(), NUMBERS[act], y.numpy())
     return y.view(*x.shape[:-1], layer.outputs)
 
 

@@ -21,13 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError, did_you_mean
-from .linear import Linear
+from .linear import UPDATES, Linear
 
 if TYPE_CHECKING:
     from .models import Model
-
-UPDATES = "updates"
-"""What a Linear calls the updates on it; no table of a family names them."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Update(nn.Module):
         for b in self.bs:
             nn.init.zeros_(b.weight)
         self.magnitudes = nn.ParameterList(self._of(layer.values(), each).norm(dim=1) for each in self.slices) if dora else None
-        self.to(layer.values())
+        self.to(layer.weight)  # of the precision it has to learn, packed or not
         self._known: tuple[Tensor, list[Tensor]] | None = None  # of a packed layer: m / ‖W + s B A‖ by slice
 
     @property
@@ -208,7 +205,8 @@ class Adapters:
 
     def merge(self, *, keep: bool = True) -> None:
         """Make the adapter that answers one with the model's matrices, which are then as fast as without it; where `keep`, the old ones are
-        kept, to go back to the same bits. InputError unless there is one for all rows."""
+        kept, to go back to the same bits. Matrices held in fewer bits are rounded again, the update with them. InputError unless there is
+        one for all rows."""
         self._apart()
         if not isinstance(self.chosen, str):
             raise InputError("no adapter answers for all rows, so there is none to merge: choose it, model.adapters.use(name)")
@@ -288,8 +286,7 @@ class Adapters:
         if there is not part:
             setattr(self.model.get_submodule(parent), leaf, part)
             part.to(self.model.device).train(there.training)
-            for each in (each for each in part.modules() if isinstance(each, Linear)):
-                each.pack() if self.model.packed else each.unpack()
+            self.model.suit(part, place)
 
     def _forget(self) -> None:
         for layer in list(self.layers()):

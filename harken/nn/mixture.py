@@ -98,9 +98,9 @@ class Mixture(Model):
         """As the neural part wants it."""
         self.neural.initialise()
 
-    def pack(self) -> None:
+    def pack(self, kind: str | None = None) -> None:
         """Both parts; `packed` is the neural one's."""
-        super().pack()
+        super().pack(kind)
         self.neural.packed = self.packed
 
     def unpack(self) -> None:

@@ -11,22 +11,22 @@ what `torch.compile` takes whole.   B batch · C choices · L tokens · T packed
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
+from . import packing
 from .attend import Look
 from .cache import Cache, KeyValueCache
 from .call import Call
-from .heads import last_of
-from .linear import Linear
+from .heads import found, last_of
 from .lora import Adapters
 from .mask import Mask
+from .packing import check_kind
 from .position import Rotary
 from .rows import admit, rows_of
 from .stack import Stack
@@ -45,6 +45,8 @@ class Model(nn.Module):
     packs = False  # whether it reads packed rows, Mask(starts=...)
     named_types = False  # whether kinds of tokens are named by tokens, as speakers are
     packed = False  # whether its weights are, ready to answer
+    held: str | None = None  # how they are held then, one of quant.KINDS; None: as they were learned
+    _widened: list[nn.Parameter] | None = None
     generation: Mapping[str, Any] = MappingProxyType({})  # how it is to write where nobody says, under the names of generation_config.json
 
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> Cache:
@@ -65,9 +67,8 @@ class Model(nn.Module):
         self.must_write()
         if ids.shape[1] < 2:
             return torch.zeros(ids.shape, device=ids.device)
-        read = (
-            Mask() if mask is None else dataclasses.replace(mask, lengths=None if mask.lengths is None else (mask.lengths - 1).clamp(min=1))
-        )
+        lengths = None if mask is None or mask.lengths is None else (mask.lengths - 1).clamp(min=1)
+        read = Mask() if mask is None else dataclasses.replace(mask, lengths=lengths)
         return found(self(ids[:, :-1], read), ids)
 
     def must_write(self) -> None:
@@ -100,31 +101,39 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are, packed or not."""
-        held = (t for part in self.modules() for t in (*part._buffers.values(), *part._parameters.values()) if t is not None and t.numel())
-        return next((t.device for t in held), torch.device("cpu"))
+        return packing.place(self)
 
-    def pack(self) -> None:
-        """Make ready to answer: packed weights replace the parameters (float32 on a CPU; elsewhere nothing changes)."""
+    def pack(self, kind: str | None = None) -> None:
+        """Make ready to answer: packed weights replace the parameters (on a CPU; elsewhere nothing changes).
+
+        `kind`: how matrices are held from now on, float32, bfloat16, int8 or int4 (default: as before). What a narrow one does not hold is
+        lost. A model that learns again forgets the kind.
+        """
+        if kind is not None and check_kind(kind) != self.held:
+            self.unpack()
+            self.held = kind
         self.eval()
-        if self.packed or any(part.weight.device.type != "cpu" or part.weight.dtype != torch.float32 for part in self._linears()):
-            return
-        for layer in self._linears():
-            layer.pack()
-        self.packed = True
+        if not self.packed:
+            self._widened = packing.pack(self, self.held)
+            self.packed = self._widened is not None
 
     def unpack(self) -> None:
         """Make ready to learn: every parameter object holds its weight again."""
         if self.packed:
             self.packed = False
-            for layer in self._linears():
-                layer.unpack()
+            packing.unpack(self, self._widened or [])
 
-    def _linears(self) -> Iterator[Linear]:
-        return (part for part in self.modules() if isinstance(part, Linear))
+    def suit(self, part: nn.Module, where: str) -> None:
+        """Make a part that took its place at `where` ready to answer, or to learn, as all others are."""
+        if self.packed:
+            self._widened = [*(self._widened or []), *(packing.pack(part, self.held, where) or [])]
+        else:
+            packing.unpack(part, [])
 
     def train(self, mode: bool = True):
         if mode:
             self.unpack()
+            self.held = None  # what it learns next is not to be rounded
         return super().train(mode)
 
     def named_parameters(self, *args, **kwargs):
@@ -142,11 +151,6 @@ class Model(nn.Module):
     def _apply(self, *args, **kwargs):
         self.unpack()
         return super()._apply(*args, **kwargs)
-
-
-def found(logits: Tensor, ids: Tensor) -> Tensor:
-    """logits (B, L - 1, V) of what follows each token but the last, ids (B, L) -> (B, L) log-probability of each token; 0 for the first."""
-    return F.pad(F.log_softmax(logits.float(), -1).gather(-1, ids[:, 1:, None])[..., 0], (1, 0))
 
 
 class Decoder(Model):
@@ -167,7 +171,7 @@ class Decoder(Model):
         self.must_write()
         attn: Any = next(part for part in self.modules() if hasattr(part, "kv_heads"))
         tokens = self.stack.embed.tokens
-        like = tokens.weight if tokens.packed is None else tokens.packed
+        like = tokens.like
         shape, size = (len(self.stack.layers), batch, attn.kv_heads, attn.width), min(length, self.context)
         window = max((w or size for w in self._windows), default=size)  # a layer that sees everything needs everything
         return KeyValueCache(*shape, size, like) if size <= 2 * window else WindowCache(*shape, size, window, like)

@@ -134,7 +134,7 @@ class Recurrent(Model):
 
     def _empty(self, batch: int, length: int) -> StateCache:
         tokens, first = self.embed.tokens, self.layers[0]
-        like = tokens.weight if tokens.packed is None else tokens.packed
+        like = tokens.like
         return StateCache(len(self.layers), VECTORS[first.cell], batch, first.hidden, min(length, self.context), like)
 
     def forward(

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from ..base.errors import InputError
 from .cache import Cache
+from .heads import found
 from .mask import Mask
-from .models import Model, found
+from .models import Model
 from .rows import admit, rows_of
 
 Kinds = Mapping[str, list]

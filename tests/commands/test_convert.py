@@ -207,7 +207,7 @@ def set_in(name: str, key: str, value: object) -> Callable[[Path], object]:
         ("save_weights", flip, "model.safetensors holds another model."),
         ("save_setting", set_in("config.json", "rms_norm_eps", 0.5), "read again, it answers differently (by up to "),
         (
-            "_copy_others",
+            "copy_others",
             set_in("tokenizer.json", "normalizer", {"type": "Lowercase"}),
             "its tokenizer reads 'To be, or not to be.' differently",
         ),

@@ -1,0 +1,192 @@
+"""Weights as they are held to answer: float32, or narrower, so that there is less to read; `kernels/narrow.py` says what the bits mean.
+
+    kind       bits a weight     held where
+    float32    32                matrices of fewer than 32 inputs, whatever was asked for
+    bfloat16   16
+    int8        8.5              also token tables and heads of an int4 model: they see every error directly
+    int4        5
+
+All answer with the bits that float32 gives for the weights as `values` gives them back.   N outputs · K inputs · B blocks of 64 outputs
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .kernels import exact, narrow, product, quantise
+from .kernels.narrow import GROUP, LANES
+
+KINDS = ("float32", "bfloat16", "int8", "int4")
+"""From the widest to the narrowest."""
+DIRECT = re.compile(r"(^|\.)(embed\.tokens|head(\..*)?)$")
+"""Names of layers that int4 leaves at int8."""
+
+
+def kind_of(name: str, inputs: int, kind: str) -> str:
+    """How a layer of a model that is held as `kind` is held itself."""
+    if kind == "int4" and (DIRECT.search(name) or inputs % 2):
+        kind = "int8"
+    return "float32" if kind in ("int8", "int4") and inputs < GROUP else kind
+
+
+class Held(Protocol):
+    """A weight in the layout of its kernel."""
+
+    def table(self) -> dict[str, np.ndarray]:
+        """Its arrays by name, each (B · 64, columns): a row for each output, and rows of nothing after the last."""
+        ...
+
+    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
+        """y (R, N) = act(x Wᵀ + b), x (R, K) contiguous."""
+        ...
+
+    def lines(self, ids: Tensor) -> np.ndarray:
+        """ids (...) -> (..., K or more): rows of the weight as they were before, and columns of nothing."""
+        ...
+
+
+@dataclass
+class Whole:
+    """float32: `w` (B, K, 64)."""
+
+    w: np.ndarray
+
+    def table(self) -> dict[str, np.ndarray]:
+        return {"codes": _rows(self.w)}
+
+    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
+        exact.use_threads(self.w.size * len(x))
+        product.product(self.w, x, bias, act, y)
+
+    def lines(self, ids: Tensor) -> np.ndarray:
+        return _lines(self.w, ids)
+
+
+@dataclass
+class Half:
+    """bfloat16: `w` (B, K, 64) uint16."""
+
+    w: np.ndarray
+
+    def table(self) -> dict[str, np.ndarray]:
+        return {"codes": _rows(self.w)}
+
+    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
+        exact.use_threads(self.w.size * len(x))
+        narrow.product_half(self.w, x, bias, act, y)
+
+    def lines(self, ids: Tensor) -> np.ndarray:
+        return widened(_lines(self.w, ids))
+
+
+@dataclass
+class Bytes:
+    """int8: `w` (B, K', 64), `scales` (B, K' / 32, 64) bits of bfloat16, K' the next multiple of 32."""
+
+    w: np.ndarray
+    scales: np.ndarray
+
+    def table(self) -> dict[str, np.ndarray]:
+        return {"codes": _rows(self.w), "scales": _rows(self.scales)}
+
+    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
+        exact.use_threads(self.w.size * len(x))
+        narrow.product_byte(self.w, self.scales, _even(x, self.w.shape[1]), bias, act, y)
+
+    def lines(self, ids: Tensor) -> np.ndarray:
+        return decode(_lines(self.w, ids), _lines(self.scales, ids))
+
+
+@dataclass
+class Nibbles:
+    """int4: `w` (B, K' / 2, 64) uint8, `scales` and `lows` (B, K' / 32, 64) bits of bfloat16."""
+
+    w: np.ndarray
+    scales: np.ndarray
+    lows: np.ndarray
+
+    def table(self) -> dict[str, np.ndarray]:
+        return {"codes": _rows(self.w), "scales": _rows(self.scales), "lows": _rows(self.lows)}
+
+    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
+        exact.use_threads(2 * self.w.size * len(x))
+        narrow.product_nibble(self.w, self.scales, self.lows, _even(x, 2 * self.w.shape[1]), bias, act, y)
+
+    def lines(self, ids: Tensor) -> np.ndarray:
+        return decode(_lines(self.w, ids), _lines(self.scales, ids), _lines(self.lows, ids))
+
+
+def hold(weight: Tensor, kind: str) -> Held:
+    """weight (N, K) float32 or bfloat16, on a CPU -> as `kind` holds it."""
+    if kind == "bfloat16":
+        return Half(_blocks(weight.detach().bfloat16().contiguous().view(torch.uint16).numpy()))
+    values = np.ascontiguousarray(weight.detach().float().numpy())
+    if kind == "float32":
+        return Whole(product.pack(values))
+    blocks, groups = -(-values.shape[0] // LANES), -(-values.shape[1] // GROUP)
+    scales = np.empty((blocks, groups, LANES), np.uint16)
+    exact.use_threads(values.size)
+    if kind == "int8":
+        codes = np.empty((blocks, groups * GROUP, LANES), np.int8)
+        quantise.to_bytes(values, codes, scales)
+        return Bytes(codes, scales)
+    pairs, lows = np.empty((blocks, groups * GROUP // 2, LANES), np.uint8), np.empty_like(scales)
+    quantise.to_nibbles(values, pairs, scales, lows)
+    return Nibbles(pairs, scales, lows)
+
+
+def values(held: Held, n: int, k: int) -> Tensor:
+    """(N, K) float32 of a held weight: what it multiplies with."""
+    if isinstance(held, Whole):
+        return torch.from_numpy(product.unpack(held.w, n))
+    out = np.empty((n, k), np.float32)
+    for first in range(0, n, LANES):  # block by block: no second copy of a large weight
+        ids = torch.arange(first, min(first + LANES, n))
+        out[first : first + LANES] = held.lines(ids)[:, :k]
+    return torch.from_numpy(out)
+
+
+def decode(codes: np.ndarray, scales: np.ndarray, lows: np.ndarray | None = None) -> np.ndarray:
+    """codes (..., K) int8, or (..., K / 2) of two each, with scales and lows (..., K' / 32) -> (..., K) float32."""
+    if lows is not None:
+        codes = np.stack([codes & 15, codes >> 4], -1).reshape(*codes.shape[:-1], -1)
+    found = codes.astype(np.float32)
+    found *= widened(scales).repeat(GROUP, -1)[..., : codes.shape[-1]]
+    return found if lows is None else found + widened(lows).repeat(GROUP, -1)[..., : codes.shape[-1]]
+
+
+def widened(bits: np.ndarray) -> np.ndarray:
+    """Bits of bfloat16 -> float32."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _blocks(weight: np.ndarray) -> np.ndarray:
+    """(N, K) -> (B, K, 64), zeros in the lanes beyond N."""
+    blocks = -(-len(weight) // LANES)
+    out = np.zeros((blocks, weight.shape[1], LANES), weight.dtype)
+    for block in range(blocks):
+        rows = weight[block * LANES : (block + 1) * LANES]
+        out[block, :, : len(rows)] = rows.T
+    return out
+
+
+def _rows(blocks: np.ndarray) -> np.ndarray:
+    """(B, columns, 64) -> (B · 64, columns)."""
+    return np.ascontiguousarray(blocks.transpose(0, 2, 1)).reshape(-1, blocks.shape[1])
+
+
+def _lines(blocks: np.ndarray, ids: Tensor) -> np.ndarray:
+    """(B, columns, 64), ids (...) -> (..., columns)."""
+    at: Any = ids.numpy()
+    return blocks[at // LANES, :, at % LANES]
+
+
+def _even(x: np.ndarray, inner: int) -> np.ndarray:
+    """x (R, K) -> (R, K'), zeros in the columns beyond K: they add nothing to a sum."""
+    return x if x.shape[1] == inner else np.pad(x, ((0, 0), (0, inner - x.shape[1])))
