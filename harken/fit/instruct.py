@@ -10,13 +10,14 @@ from ..base.report import say
 from ..data.chats import Chat, Message, read_answers
 from ..data.columns import Columns
 from ..data.corpus import Corpus
-from ..data.examples import Examples, shared, split_examples
+from ..data.examples import Examples, split_examples
 from ..data.ledger import Ledger
 from ..data.texts import TextsBuilder, digest
 from ..data.turns import Turns, laid_out, reading, written_out
 from ..text.chat import CHATML, chat_ids
 from ..text.extend import added
 from ..text.tokenizer import Tokenizer
+from .labelled import compare
 from .options import TrainOptions
 from .plan import choose_context
 from .prepare import Prepared, place
@@ -41,7 +42,7 @@ def corpora(options: TrainOptions) -> tuple[Examples[Chat], Examples[Chat] | Non
     for note in train.notes:
         say(note)
     if options.valid is not None:
-        compare(train, valid)
+        compare(train, valid, what="chats")
         return train, valid
     if not len(valid):
         say("there is only one chat, so none is held out: the loss below is that of the training chats")
@@ -59,14 +60,6 @@ def sides(options: Any) -> tuple[Examples[Chat], Examples[Chat]]:
 def read_chats(data: Any, options: Any) -> Examples[Chat]:
     """Chats, prompts with completions or instructions; `options`: columns and skip_bad_rows."""
     return read_answers(data, Columns.parse(options.columns), skip_bad=options.skip_bad_rows)
-
-
-def compare(train: Examples[Chat], held: Examples[Chat], side: str = "held-out") -> None:
-    """Say and count which held-out chats were learned from."""
-    found = shared(train, held, side)
-    train.ledger.add("split", f"{side} chats also in training", found.shared)
-    if found.shared:
-        say(f"{found}, which flatters the loss: leave them out on one side")
 
 
 def make_tokenizer(options: TrainOptions, train: Examples[Chat]) -> Tokenizer:
@@ -113,7 +106,7 @@ def prepared(
     ledger, test = train.ledger, None
     if options.test is not None:
         test = read_chats(options.test, options)
-        compare(train, test, "test")
+        compare(train, test, "test", "chats")
     stages = {"tokens": train, "valid tokens": valid, "test tokens": test}
     whole = {stage: (side, written_out(side, tokenizer)) for stage, side in stages.items() if side is not None}
     context = context or choose_context(options, "lines", max(reading(ids) for _, ids in whole.values()))

@@ -118,10 +118,10 @@ def sides(task: str, options: Any) -> tuple[Examples[Any], Examples[Any]]:
     return examples, read_examples(task, options.valid, options, examples.labels)
 
 
-def compare(train: Examples[Any], held: Examples[Any], side: str = "held-out") -> None:
+def compare(train: Examples[Any], held: Examples[Any], side: str = "held-out", what: str = "texts") -> None:
     """Say and count which held-out texts were learned from."""
     found = shared(train, held, side)
-    train.ledger.add("split", f"{side} texts also in training", found.shared)
+    train.ledger.add("split", f"{side} {what} also in training", found.shared)
     if found.shared:
         say(f"{found}, which flatters the numbers: leave them out on one side")
 

@@ -28,7 +28,9 @@ def cross_entropy(x: Tensor, layer: Linear, targets: Tensor, *, shift: Tensor | 
     (V,), added to the logits and not learned. Under autocast the products are made in its type, as torch's own would be."""
     half = torch.is_autocast_enabled(x.device.type)
     kind = torch.get_autocast_dtype(x.device.type) if half else x.dtype
-    return _Summed.apply(x, layer.weight, layer.bias, targets, shift, smoothing, kind)
+    given = (x, layer.weight, layer.bias)
+    learns = torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in given)
+    return _Summed.apply(*given, targets, shift, smoothing, kind, learns)
 
 
 class _Summed(torch.autograd.Function):
@@ -36,8 +38,7 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
-        x, weight, bias, targets, shift, smoothing, kind = given
-        learns = x.requires_grad or weight.requires_grad
+        x, weight, bias, targets, shift, smoothing, kind, learns = given
         with torch.autocast(x.device.type, enabled=False):
             narrow, matrix = x.detach().to(kind), weight.detach().to(kind)
             added = None if bias is None else bias.detach().to(kind)
@@ -65,7 +66,7 @@ class _Summed(torch.autograd.Function):
         del ctx.gradients
         if by.item() != 1:
             gradients = tuple(None if each is None else each * by for each in gradients)
-        return *gradients, None, None, None, None
+        return *gradients, None, None, None, None, None
 
 
 def nats(logits: Tensor, targets: Tensor, smoothing: float, learns: bool) -> float:

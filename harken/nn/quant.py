@@ -125,7 +125,7 @@ class Nibbles:
 def hold(weight: Tensor, kind: str) -> Held:
     """weight (N, K) float32 or bfloat16, on a CPU -> as `kind` holds it."""
     if kind == "bfloat16":
-        return Half(_blocks(weight.detach().bfloat16().contiguous().view(torch.uint16).numpy()))
+        return Half(product.pack(weight.detach().bfloat16().contiguous().view(torch.uint16).numpy()))
     values = np.ascontiguousarray(weight.detach().float().numpy())
     if kind == "float32":
         return Whole(product.pack(values))
@@ -164,16 +164,6 @@ def decode(codes: np.ndarray, scales: np.ndarray, lows: np.ndarray | None = None
 def widened(bits: np.ndarray) -> np.ndarray:
     """Bits of bfloat16 -> float32."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
-
-
-def _blocks(weight: np.ndarray) -> np.ndarray:
-    """(N, K) -> (B, K, 64), zeros in the lanes beyond N."""
-    blocks = -(-len(weight) // LANES)
-    out = np.zeros((blocks, weight.shape[1], LANES), weight.dtype)
-    for block in range(blocks):
-        rows = weight[block * LANES : (block + 1) * LANES]
-        out[block, :, : len(rows)] = rows.T
-    return out
 
 
 def _rows(blocks: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ def _found(model: Any, source: Laid, rows: np.ndarray, pad: int) -> Found:
         ids[row, :size], types[row, :size], branches[row, :size] = each.ids, each.types, each.branches
     tokens, kinds, both = (torch.from_numpy(each) for each in (ids, types, branches))
     mask = Mask(branches=both) if way.choices > 1 else Mask()
-    x = model.stack(tokens.to(model.device), model.prepare(tokens, mask, types=kinds.to(model.device) if model.named_types else None))
+    x = model.states(tokens.to(model.device), mask, types=kinds.to(model.device) if model.named_types else None)  # (B, L, D)
     asked = [each.asked(row * longest) for row, each in enumerate(laid)]
     places, ends, targets = (np.concatenate(each) for each in zip(*asked, strict=True))
     x = x.flatten(0, 1)  # (B · L, D)

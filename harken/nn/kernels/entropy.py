@@ -12,24 +12,11 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-# with exact.py 37617e37: Numba recompiles when this file changes, not when that one does
-from .exact import exp, f32, helper, kernel, parallel
+# with exact.py 9b0a3763: Numba recompiles when this file changes, not when that one does
+from .exact import exp, f32, kernel, narrowed, parallel, widened
 
 LANES = 64
 """Sums and maxima side by side, so that their order is fixed and LLVM makes lanes of them."""
-
-
-@helper
-def widened(bits):
-    """bfloat16 as bits -> float32."""
-    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
-
-
-@helper
-def narrowed(value):
-    """float32 -> the bits of the nearest bfloat16."""
-    bits = f32(value).view(np.uint32)
-    return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""How the kernels are compiled, and the exponential they share: IEEE arithmetic in an order the source fixes.
+"""How the kernels are compiled, the exponential and the bfloat16 they share: IEEE arithmetic in an order the source fixes.
 
 `contract` lets a product and a sum become one fused operation, on every path alike; full fast-math would let LLVM choose
 the order of a sum by its length. OpenMP threads come first, because Numba's own `workqueue` aborts when two Python threads
@@ -54,6 +54,19 @@ def use_threads(work: int) -> None:
         _now.count = count
         if torch.get_num_threads() != before:  # the first time Numba starts its threads, and tells the OpenMP they share to use them all
             torch.set_num_threads(before)
+
+
+@helper
+def widened(bits):
+    """bfloat16 as bits -> float32."""
+    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
+
+
+@helper
+def narrowed(value):
+    """float32 -> the bits of the nearest bfloat16, ties to even."""
+    bits = f32(value).view(np.uint32)
+    return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
 
 @helper

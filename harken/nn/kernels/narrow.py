@@ -13,17 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-# with exact.py 37617e37: Numba recompiles when this file changes, not when that one does
-from .exact import NONE, activate, f32, helper, parallel
+# with exact.py 9b0a3763: Numba recompiles when this file changes, not when that one does
+from .exact import NONE, activate, f32, parallel, widened
 
 LANES, GROUP = 64, 32
 i32 = np.int32
-
-
-@helper
-def wide(bits):
-    """bfloat16 as bits -> float32."""
-    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
 
 
 @parallel
@@ -38,7 +32,7 @@ def product_half(w, x, bias, act, y):
             acc = np.zeros((4, LANES), np.float32)
             for k in range(inner):
                 for lane in range(LANES):
-                    value = wide(w[block, k, lane])
+                    value = widened(w[block, k, lane])
                     acc[0, lane] += value * x[r, k]
                     acc[1, lane] += value * x[r + 1, k]
                     acc[2, lane] += value * x[r + 2, k]
@@ -51,7 +45,7 @@ def product_half(w, x, bias, act, y):
             acc1 = np.zeros(LANES, np.float32)
             for k in range(inner):
                 for lane in range(LANES):
-                    acc1[lane] += wide(w[block, k, lane]) * x[r, k]
+                    acc1[lane] += widened(w[block, k, lane]) * x[r, k]
             for lane in range(lanes):
                 y[r, first + lane] = acc1[lane] + bias[first + lane]
             r += 1
@@ -71,7 +65,7 @@ def product_byte(w, scales, x, bias, act, y):
             acc = np.zeros((4, LANES), np.float32)
             for group in range(groups):
                 for lane in range(LANES):
-                    scale[lane] = wide(scales[block, group, lane])
+                    scale[lane] = widened(scales[block, group, lane])
                 for k in range(group * GROUP, group * GROUP + GROUP):
                     for lane in range(LANES):
                         value = f32(w[block, k, lane]) * scale[lane]
@@ -87,7 +81,7 @@ def product_byte(w, scales, x, bias, act, y):
             acc1 = np.zeros(LANES, np.float32)
             for group in range(groups):
                 for lane in range(LANES):
-                    scale[lane] = wide(scales[block, group, lane])
+                    scale[lane] = widened(scales[block, group, lane])
                 for k in range(group * GROUP, group * GROUP + GROUP):
                     for lane in range(LANES):
                         acc1[lane] += f32(w[block, k, lane]) * scale[lane] * x[r, k]
@@ -110,7 +104,7 @@ def product_nibble(w, scales, lows, x, bias, act, y):
             acc = np.zeros((4, LANES), np.float32)
             for group in range(groups):
                 for lane in range(LANES):
-                    scale[lane], low[lane] = wide(scales[block, group, lane]), wide(lows[block, group, lane])
+                    scale[lane], low[lane] = widened(scales[block, group, lane]), widened(lows[block, group, lane])
                 for j in range(group * GROUP // 2, (group + 1) * GROUP // 2):
                     for lane in range(LANES):
                         pair = i32(w[block, j, lane])
@@ -128,7 +122,7 @@ def product_nibble(w, scales, lows, x, bias, act, y):
             acc1 = np.zeros(LANES, np.float32)
             for group in range(groups):
                 for lane in range(LANES):
-                    scale[lane], low[lane] = wide(scales[block, group, lane]), wide(lows[block, group, lane])
+                    scale[lane], low[lane] = widened(scales[block, group, lane]), widened(lows[block, group, lane])
                 for j in range(group * GROUP // 2, (group + 1) * GROUP // 2):
                     for lane in range(LANES):
                         pair = i32(w[block, j, lane])

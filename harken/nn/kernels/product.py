@@ -9,17 +9,17 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-# with exact.py 37617e37: Numba recompiles when this file changes, not when that one does
+# with exact.py 9b0a3763: Numba recompiles when this file changes, not when that one does
 from .exact import NONE, activate, parallel
 
 LANES = 64
 
 
 def pack(weight: np.ndarray) -> np.ndarray:
-    """(N, K) float32 -> (ceil(N / 64), K, 64), zeros in the lanes beyond N."""
+    """(N, K) -> (ceil(N / 64), K, 64) of the same type, zeros in the lanes beyond N."""
     n, k = weight.shape
     blocks = -(-n // LANES)
-    out = np.zeros((blocks, k, LANES), np.float32)
+    out = np.zeros((blocks, k, LANES), weight.dtype)
     for block in range(blocks):  # block by block: no second copy of a large weight
         rows = weight[block * LANES : (block + 1) * LANES]
         out[block, :, : rows.shape[0]] = rows.T

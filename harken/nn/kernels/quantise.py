@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-# with exact.py 37617e37: Numba recompiles when this file changes, not when that one does
-from .exact import f32, helper, parallel
+# with exact.py 9b0a3763: Numba recompiles when this file changes, not when that one does
+from .exact import f32, helper, narrowed, parallel, widened
 
 LANES, GROUP = 64, 32
 STEPS, STEP = 8, f32(0.02)
@@ -22,19 +22,6 @@ FLAT = f32(2.0**-12)
 """A group whose scale is a smaller share than this of its low is taken as all the same: q could not be found again."""
 TINY = f32(2.0**-100)
 i32 = np.int32
-
-
-@helper
-def narrow(value):
-    """float32 -> the bits of the nearest bfloat16, ties to even."""
-    bits = f32(value).view(np.uint32)
-    return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
-
-
-@helper
-def wide(bits):
-    """bfloat16 as bits -> float32."""
-    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
 
 
 @helper
@@ -57,9 +44,9 @@ def to_bytes(weight, codes, scales):
                 most = f32(0.0)
                 for i in range(GROUP):
                     most = max(most, abs(part[i, lane]))
-                bits = narrow(most / f32(127.0) if most > TINY else f32(0.0))
+                bits = narrowed(most / f32(127.0) if most > TINY else f32(0.0))
                 scales[block, group, lane] = bits
-                inverse[lane] = wide(bits)
+                inverse[lane] = widened(bits)
             for i in range(GROUP):
                 for lane in range(LANES):
                     by = inverse[lane]
@@ -104,8 +91,8 @@ def to_nibbles(weight, codes, scales, lows):
                 up, down = f32(place // STEPS) * STEP, f32(place % STEPS) * STEP
                 for lane in range(LANES):
                     span = between[1, lane] - between[0, lane]
-                    low = wide(narrow(between[0, lane] + up * span))
-                    scale = wide(narrow(max((between[1, lane] - down * span - low) / f32(15.0), f32(0.0))))
+                    low = widened(narrowed(between[0, lane] + up * span))
+                    scale = widened(narrowed(max((between[1, lane] - down * span - low) / f32(15.0), f32(0.0))))
                     tried[0, lane], tried[1, lane] = (scale if scale > max(FLAT * abs(low), TINY) else f32(0.0)), low
                 error(part, tried[0], tried[1], tried[2])
                 for lane in range(LANES):
@@ -115,7 +102,7 @@ def to_nibbles(weight, codes, scales, lows):
                     break
             for lane in range(LANES):
                 scale, low = best[0, lane], best[1, lane]
-                scales[block, group, lane], lows[block, group, lane] = narrow(scale), narrow(low)
+                scales[block, group, lane], lows[block, group, lane] = narrowed(scale), narrowed(low)
                 by = f32(1.0) / scale if scale > f32(0.0) else f32(0.0)
                 for j in range(GROUP // 2):
                     one = min(max(np.rint((part[2 * j, lane] - low) * by), f32(0.0)), f32(15.0))
