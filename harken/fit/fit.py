@@ -118,7 +118,8 @@ class Whole:
     def of(cls, model: Model, train: Source, plan: Plan, objective: Objective | None) -> Whole:
         """As a run begins."""
         layers = Layers(model, plan)
-        optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay, layers.scales)
+        dtype = torch.bfloat16 if plan.dtype == "bfloat16" else torch.float32
+        optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay, layers.scales, dtype)
         batches, average = Batches(train, plan.batch_size, plan.seed), Average(model, plan.average)
         return cls(model, optimizer, batches, average, layers, objective or objective_of(train))
 

@@ -31,12 +31,13 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         weight_decay: float = 0.1,
         scales: Mapping[nn.Parameter, float] | None = None,
+        dtype: torch.dtype = torch.float32,
     ):
-        """`scales`: of each matrix, its share of the learning rate (default: the full rate)."""
+        """`scales`: of each matrix, its share of the learning rate (default: the full rate) · `dtype`: of the products."""
         some = [p for p, _ in matrices]
         groups = _groups(some, dict.fromkeys(some, 1.0) if scales is None else scales, weight_decay)
         super().__init__(groups, {"lr": lr, "momentum": momentum})
-        self.slices = dict(matrices)
+        self.slices, self.dtype = dict(matrices), dtype
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -58,28 +59,39 @@ class Muon(torch.optim.Optimizer):
                 shapes[tuple(part.shape)].append((weight, part))
         for (rows, columns), pairs in shapes.items():
             scale = -group["lr"] * 0.2 * max(rows, columns) ** 0.5
-            for (weight, _), direction in zip(pairs, orthogonal(torch.stack([part for _, part in pairs])), strict=True):
+            directions = orthogonal(torch.stack([part for _, part in pairs]), dtype=self.dtype)
+            for (weight, _), direction in zip(pairs, directions, strict=True):
                 weight.add_(direction, alpha=scale)
 
 
-def orthogonal(x: Tensor, rounds: int = 5) -> Tensor:
-    """(n, R, C) -> nearly the closest matrices with orthogonal rows or columns, by Newton-Schulz iteration."""
+def orthogonal(x: Tensor, rounds: int = 5, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(n, R, C) -> nearly the closest matrices with orthogonal rows or columns, by Newton-Schulz iteration.
+
+    `dtype`: of the products; what comes out is as near to orthogonal in bfloat16, in a quarter of the time."""
     wide = x.shape[-2] > x.shape[-1]
-    x = x.mT if wide else x
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    y = x.mT if wide else x
+    y = (y / (y.norm(dim=(-2, -1), keepdim=True) + 1e-7)).to(dtype).contiguous()
     for _ in range(rounds):
-        a = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x.mT if wide else x
+        a = y @ y.mT
+        y = torch.baddbmm(y, torch.baddbmm(a, a, a, beta=-4.7750, alpha=2.0315), y, beta=3.4445)
+    y = y.to(x.dtype)
+    return y.mT if wide else y
 
 
 class Optimizer:
     """The optimizers of one model under one learning rate."""
 
     def __init__(
-        self, model: Model, kind: str, learning_rate: float, weight_decay: float, scales: Mapping[nn.Parameter, float] | None = None
+        self,
+        model: Model,
+        kind: str,
+        learning_rate: float,
+        weight_decay: float,
+        scales: Mapping[nn.Parameter, float] | None = None,
+        dtype: torch.dtype = torch.float32,
     ):
-        """`scales`: of every parameter that learns, its share of the learning rate (default: all do, at the full rate)."""
+        """`scales`: of every parameter that learns, its share of the learning rate (default: all do, at the full rate) · `dtype`: of
+        Muon's products."""
         scales = dict.fromkeys(model.parameters(), 1.0) if scales is None else scales
         hidden = {
             part.weight: part.widths
@@ -95,7 +107,7 @@ class Optimizer:
         if groups:
             self.parts.append(torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), eps=1e-10, fused=True))
         if hidden:
-            self.parts.append(Muon(list(hidden.items()), learning_rate, weight_decay=weight_decay, scales=scales))
+            self.parts.append(Muon(list(hidden.items()), learning_rate, weight_decay=weight_decay, scales=scales, dtype=dtype))
         self.parameters = list(model.parameters())
 
     def step(self, learning_rate: float) -> None:

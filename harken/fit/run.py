@@ -103,7 +103,8 @@ def run(options: TrainOptions) -> Trained | TrainedVectors:
             if data.corpus is not None:
                 remember(data.corpus, folder.path)
         clock.after = 0 if data.test is None else data.test.targets
-        clock.after += 0 if data.valid is None or measured_whole(data, plan) else min(data.valid.targets, enough(data.valid) or math.inf)
+        if data.valid is not None and not measured_whole(data, plan):
+            clock.held, clock.minutes = min(data.valid.targets, enough(data.valid) or data.valid.targets), plan.minutes
         try:
             progress = teach(model, tokenizer, data, dataclasses.replace(plan, threads=options.threads), folder, clock)
         except Interrupted as error:
@@ -243,7 +244,7 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
     test = measured(model, data.test, pad=pad) if data.test is not None else None
     found = None
     if not measured_whole(data, plan) or progress.best is None:
-        most = enough(data.valid) if data.valid else plan.eval_tokens
+        most = plan.eval_tokens if data.valid is None else max(plan.eval_tokens, clock.affordable())
         found = measured(model, data.valid or data.train, pad=pad, most_tokens=most)
     assert found is not None or progress.best is not None
     loss = found.loss if found is not None else float(progress.best or 0.0)
@@ -264,17 +265,20 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         test_metrics=metrics_of(test),
     )
     folder.finish(status="done", result=dataclasses.asdict(trained))
-    tell(trained, data, progress, wall)
+    tell(trained, data, progress, wall, None if found is None else found.tokens)
     return trained
 
 
-def tell(trained: Trained, data: Prepared, progress: Progress, wall: float) -> None:
-    """Say how a run ended and what to do with it; `wall`: its seconds in all."""
+def tell(trained: Trained, data: Prepared, progress: Progress, wall: float, tokens: int | None) -> None:
+    """Say how a run ended and what to do with it; `wall`: its seconds in all, `tokens`: of the held-out text that were measured (None:
+    all)."""
     held = "held-out loss" if data.valid is not None else "training loss"
     at = f" at step {progress.best_step:,}" if progress.best_step else ""
     bpb = f" ({trained.bits_per_byte:.3f} bits per byte)" if trained.bits_per_byte is not None else ""
     guessed = f", the first guess was {progress.guess:.2f}" if progress.guess else ""
     unit = data.facts.get("unit", "nats per token")
+    if data.valid is not None and tokens is not None and tokens < data.valid.targets and not isinstance(data.valid, Laid):
+        unit = f"{unit}, of {tokens:,} of {data.valid.targets:,}"
     say(f"{held} {trained.loss:.4f} {unit}{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
     for side, numbers in (("held out" if data.valid is not None else "training", trained.metrics), ("test", trained.test_metrics)):
         if numbers:

@@ -42,6 +42,16 @@ def same_weights(a: Path, b: Path) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
 
 
+def test_measuring_the_finished_model_takes_at_most_a_tenth_of_the_time():
+    clock = Clock(held=1_000_000, after=500, minutes=1.0)
+    assert clock.affordable() == 1_000_000  # nothing was measured yet
+    clock.a_token = 0.001
+    assert clock.affordable() == 6_000
+    assert clock.tail() == pytest.approx(0.5 + 6.0 + clock.a_picture + 0.3)
+    assert Clock(held=7, minutes=1.0, a_token=0.001).affordable() == 7
+    assert Clock(held=1_000_000, a_token=1.0).affordable() == 1_000_000  # by steps: all of it
+
+
 # ---- schedules
 
 

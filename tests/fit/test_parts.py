@@ -24,10 +24,12 @@ def test_schedules_rise_then_fall(kind):
     assert rate(55, 100, 10, "cosine") == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 64, 8), (1, 8, 64)])
-def test_orthogonal_has_singular_values_near_one(shape):
+def test_orthogonal_has_singular_values_near_one(shape, dtype):
     torch.manual_seed(0)
-    values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+    values = torch.linalg.svdvals(orthogonal(torch.randn(shape), dtype=dtype))
+    assert values.dtype == torch.float32
     assert values.min() > 0.6
     assert values.max() < 1.3
 
