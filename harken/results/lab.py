@@ -83,6 +83,13 @@ class Lab:
         """The folder of a run."""
         return self.folder / "runs" / name
 
+    def beside(self, name: str) -> Lab:
+        """The bench of another row, for steps that several rows share: made by the first that asks, kept for all, told on each one's page.
+        `--again` does them anew only in the row itself."""
+        other = Lab(dataclasses.replace(self.recipe, name=name), dataclasses.replace(self.setting, again=()), self.samples)
+        other.commands = self.commands
+        return other
+
     # ---- steps
 
     def step(self, name: str, make: Callable[..., Any], **given: Any) -> Any:
