@@ -96,18 +96,13 @@ def list_of(recipes: list[Recipe], done: list[bool]) -> None:
 def show(rows: list[Row], options: ReproduceOptions) -> None:
     """One JSON object a line, or a table a row."""
     from ..draw.table import text_table
-    from ..results.kept import number
-    from ..results.page import value, verdict
+    from ..results.page import cells
 
     for row in rows:
         if options.json:
             print(json.dumps(dataclasses.asdict(row), ensure_ascii=False))
             continue
         print(f"\n{row.title}\n")
-        lines = [
-            [each.what, value(each), each.wanted, verdict(each), each.beside, number(each.minutes) if each.minutes else ""]
-            for each in row.findings
-        ]
-        print(text_table(["", "value", "wanted", "", "others", "minutes"], lines))
+        print(text_table(["", "value", "wanted", "", "others", "minutes"], [cells(each) for each in row.findings]))
         for note in row.notes:
             print(f"\n{note}")

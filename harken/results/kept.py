@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..base.files import read_json
 
 STEPS, ROW = "steps", "row.json"
@@ -81,7 +83,7 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if hasattr(value, "tolist"):
+    if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -109,12 +111,12 @@ def command_line(name: str, places: list[Any], options: Mapping[str, Any], names
 
 
 def number(value: float | None) -> str:
-    """Four digits that count, more of large numbers: 41.02, 0.8312, 1,234."""
+    """As many digits as are worth reading: 1.4697, 41.02, 128.4, 1,234; a whole number without any behind the point."""
     if value is None:
         return "–"
-    if float(value).is_integer() and abs(value) < 1e6:
-        return f"{value:,.0f}"
-    return f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}" if abs(value) < 1e4 else f"{value:,.0f}"
+    size = abs(value)
+    digits = 0 if float(value).is_integer() else next((few for least, few in ((1000, 0), (100, 1), (10, 2)) if size >= least), 4)
+    return f"{value:,.{digits}f}"
 
 
 def machine() -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TINY: dict[str, Any] = {"width": 32, "layers": 1, "heads": 2, "hidden": 64, "vocab_size": 400, "batch_size": 8, "patience": 1}
 """What the sizes of a tiny run are at most."""
-TINY_STEPS = 6
+TINY_STEPS = 3
 ALL = "all"
 
 
@@ -114,7 +114,7 @@ class Lab:
         line = self._line("train", [data], {**options, "out": out})
         if self._anew(name) and name not in self.done and out.is_dir():
             shutil.rmtree(out)
-        words = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+        words: dict[str, Any] = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
         asked = TrainOptions(data=str(data), out=str(out), threads=self.setting.threads, **words)
         return self._kept(name, {"command": line}, lambda: finished(out, asked))
 

@@ -13,9 +13,10 @@ from .recipe import Recipe
 
 HEAD = """# Results
 
-What harken reaches on known data sets, beside what others have, from commands that anyone can run. This page is written by
-`harken reproduce --page`; DATA is a folder with a copy of each data set, OUT that of the results. In brackets stands the interval that 95 % of
-samples of the test examples fall into, unless a row says otherwise. Nothing was chosen on a test set; what was chosen on a validation set is said.
+What harken reaches on known data sets, beside what others have, from commands that anyone can run. This page is written by `harken
+reproduce --page`; DATA is a folder with a copy of each data set, OUT that of the results. In brackets stands the interval that 95 % of
+samples of the test examples fall into, unless a row says otherwise. Nothing was chosen on a test set; what was chosen on a validation set
+is said.
 """
 NOT_RUN = "not run"
 
@@ -53,16 +54,19 @@ def section(recipe: Recipe, row: Row | None, pictures: str) -> str:
     if row.tiny:
         parts += ["**Only seen to run, on made-up data: the numbers mean nothing.**", ""]
     parts += ["| | value | wanted | | others | minutes |", "|---|---|---|---|---|---|"]
-    parts += [
-        f"| {each.what} | {value(each)} | {each.wanted} | {verdict(each)} | {each.beside} | {number(each.minutes) if each.minutes else ''} |"
-        for each in row.findings
-    ]
+    parts += [f"| {' | '.join(cells(each))} |" for each in row.findings]
     parts += ["", *(line for note in row.notes for line in (note, ""))]
     parts += [line for name in row.pictures for line in (f"![{recipe.title.rstrip('.')}: {name}]({pictures}/{name})", "")]
     took = f"{span(row.seconds)} in all on {row.machine}"
     parts += [f"<details><summary>{took}: the commands</summary>", "", "```sh", f"harken reproduce {row.name} --data DATA --out OUT"]
     parts += [f"{line}    # {step}" for step, line in row.commands.items()]
     return "\n".join([*parts, "```", "", "</details>", ""])
+
+
+def cells(found: Finding) -> list[str]:
+    """A finding as a line of a table."""
+    minutes = f"{found.minutes:g}" if found.minutes else ""
+    return [found.what, value(found), found.wanted, verdict(found), found.beside, minutes]
 
 
 def value(found: Finding) -> str:

@@ -1,10 +1,11 @@
 """Read, then talk: TransferTransfo on what is public, with and without each of its parts.
 
 A GPT-2-shaped network of 6 layers reads 100 books and 21,741 dialogues for 50 minutes, then learns replies for 20 minutes from
-Synthetic-Persona-Chat and PersonaChat's validation set: to write them, and to tell the right one from another. Beside it the same network without the reading, and
-without the choice. Measured on PersonaChat's test set of 1,000 dialogues: perplexity per word between blanks, the gold reply among 19 of other
-test dialogues (seed 0, the list is written out), word F1 of the likeliest replies to 200. ConvAI2's rows (https://convai.io, another hidden
-test, other candidates) are orientation: a recurrent model with attention 29.8, 12.6 % and 16.18, KV profile memory 55.2 %.
+Synthetic-Persona-Chat and PersonaChat's validation set: to write them, and to tell the right one from another. Beside it the same network
+without the reading, and without the choice. Measured on PersonaChat's test set of 1,000 dialogues: perplexity per word between blanks,
+the gold reply among 19 of other test dialogues (seed 0, the list is written out), word F1 of the likeliest replies to 200. ConvAI2's rows
+(https://convai.io, another hidden test, other candidates) are orientation: a recurrent model with attention 29.8, 12.6 % and 16.18, KV
+profile memory 55.2 %.
 """
 
 from __future__ import annotations

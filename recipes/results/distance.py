@@ -1,8 +1,8 @@
 """How far back a model looks: the loss of a token after 4 to 512 others, and what a token costs then.
 
-`books_pd`, characters replaced by 2,000 byte-level pieces: n-gram counts, a plain recurrent network, an LSTM and a decoder, 20 minutes each on two
-cores, rows of 512 tokens. Every model predicts the same 2,000 tokens of the test books, drawn by seed, from so many tokens before each and no more. Time and
-memory are those of one further token, on one thread, behind so many that were read.
+`books_pd`, characters replaced by 2,000 byte-level pieces: n-gram counts, a plain recurrent network, an LSTM and a decoder, 20 minutes
+each on two cores, rows of 512 tokens. Every model predicts the same 2,000 tokens of the test books, drawn by seed, from so many tokens
+before each and no more. Time and memory are those of one further token, on one thread, behind so many that were read.
 """
 
 from __future__ import annotations

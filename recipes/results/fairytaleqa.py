@@ -1,8 +1,8 @@
 """Questions on fairy tales: answers in one's own words, text to text after filling gaps in books.
 
-8,548 questions on 232 stories to learn from, 1,025 on 23 others to validate on, 1,007 on 23 more of test; the sections a question is about are
-its context. ROUGE-L, the best over the answers of each (Xu et al. 2022, https://arxiv.org/abs/2203.13947: BART fine-tuned 0.53, people 0.64).
-Beside: the sentence, and the names in it, that share most with the question.
+8,548 questions on 232 stories to learn from, 1,025 on 23 others to validate on, 1,007 on 23 more of test; the sections a question is
+about are its context. ROUGE-L, the best over the answers of each (Xu et al. 2022, https://arxiv.org/abs/2203.13947: BART fine-tuned 0.53,
+people 0.64). Beside: the sentence, and the names in it, that share most with the question.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Answers to instructions, from the decoder that read books.
 
-6,190 open instructions (most of Dolly) to learn from, 300 to validate on, 300 of test, of which 200 are answered; the likeliest answer, in which no three tokens stand twice. Only
-what the assistant says is learned. Beside: the base, asked in plain text, and the nearest training answer.
+6,190 open instructions (most of Dolly) to learn from, 300 to validate on, 300 of test, of which 200 are answered; the likeliest answer,
+in which no three tokens stand twice. Only what the assistant says is learned. Beside: the base, asked in plain text, and the nearest
+training answer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The ladder of translation, on Multi30k, German to English: a bare context vector, attention, the Transformer.
 
 The tokens of the rows above. Every model has ten minutes on two cores, then the three that are best on the validation set an hour; five
-beams, sacreBLEU 13a in small letters on test 2016. Sizes are the same for all recurrent models: one layer of width 256 on each side, dropout
-0.3. bentrevett's tutorials (https://github.com/bentrevett/pytorch-seq2seq) have 13.76 (LSTM, bare), 28.30 (additive) and 36.52 (Transformer).
+beams, sacreBLEU 13a in small letters on test 2016. Sizes are the same for all recurrent models: one layer of width 256 on each side,
+dropout 0.3. bentrevett's tutorials (https://github.com/bentrevett/pytorch-seq2seq) have 13.76 (LSTM, bare), 28.30 (additive) and 36.52
+(Transformer).
 """
 
 from __future__ import annotations

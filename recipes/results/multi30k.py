@@ -24,7 +24,7 @@ SIZE = {"width": 128, "hidden": 256, "layers": 4, "heads": 4}
 def tokens(lines: list[str], language: str) -> list[str]:
     """Lines in small letters, their punctuation made even, cut into Moses' tokens; the German test set has 12,103, as in the paper."""
     normal, cut = MosesPunctNormalizer(language), MosesTokenizer(language)
-    return [cut.tokenize(normal.normalize(line.lower()), escape=False, return_str=True) for line in lines]
+    return [" ".join(cut.tokenize(normal.normalize(line.lower()), escape=False)) for line in lines]
 
 
 def raw(lab: Lab, part: str, language: str) -> list[str]:
@@ -65,8 +65,8 @@ def bleu(answers: list[str], references: list[str], metric: Bleu) -> dict[str, A
 
 
 def scores(lab: Lab, run: Path, source: str, target: str, part: str = "test", beams: int = 5) -> dict[str, Any]:
-    """`tokens`: BLEU of small letters in Moses' tokens, the papers' · `lower`: sacreBLEU of the text in small letters · `cased`: of the text
-    with the capitals that words have most often in training, against the text as it came · `answers`."""
+    """`tokens`: BLEU of small letters in Moses' tokens, the papers' · `lower`: sacreBLEU of the text in small letters · `cased`: of the
+    text with the capitals that words have most often in training, against the text as it came · `answers`."""
     answers = translated(run, lab.file(f"{part}.{source}"), beams)
     right = lab.file(f"{part}.{target}").read_text("utf-8").splitlines()
     back, as_they_came = MosesDetokenizer(target), raw(lab, part, target)

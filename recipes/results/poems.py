@@ -1,7 +1,7 @@
 """Reading books first pays in writing poems: bits per byte of poems that were never seen, from a little and from much.
 
-16,041 poems to learn from (or 1 or 10 % of them, drawn by seed), 500 to validate on, 500 of test. The decoder of `pretraining` goes on with
-the poems for ten minutes; the same network from scratch, with the same tokenizer, has all sixty. Kneser-Ney counts the same tokens.
+16,041 poems to learn from (or 1 or 10 % of them, drawn by seed), 500 to validate on, 500 of test. The decoder of `pretraining` goes on
+with the poems for ten minutes; the same network from scratch, with the same tokenizer, has all sixty. Kneser-Ney counts the same tokens.
 """
 
 from __future__ import annotations

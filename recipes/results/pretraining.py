@@ -1,8 +1,8 @@
 """Three bodies that know books: what the rows below begin from.
 
 A masked language model (BERT), a decoder (LLaMA) and an encoder-decoder that fills gaps (T5) read `books_pd`, 100 books of 32.7 MB in the
-public domain, for 50 minutes each on two cores; three other books choose the best step, three more are measured. For the first every second
-paragraph is in small letters, as the texts of some tasks are.
+public domain, for 50 minutes each on two cores; three other books choose the best step, three more are measured. For the first every
+second paragraph is in small letters, as the texts of some tasks are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Numbers written backwards, longer than any that was learned from: JoeyNMT's task.
 
-50,000 lists of up to 25 numbers from 0 to 49 to learn from, 1,000 of up to 30 to validate on and 1,000 to test on, each drawn by seed; every
-model learns for ten minutes. JoeyNMT's tutorial (https://github.com/joeynmt/joeynmt) has 95.1 BLEU on its test with a recurrent model and
-attention, greedily. Told are the exact matches within the lengths that were learned, at 26 to 30, and BLEU of all.
+50,000 lists of up to 25 numbers from 0 to 49 to learn from, 1,000 of up to 30 to validate on and 1,000 to test on, each drawn by seed;
+every model learns for ten minutes. JoeyNMT's tutorial (https://github.com/joeynmt/joeynmt) has 95.1 BLEU on its test with a recurrent
+model and attention, greedily. Told are the exact matches within the lengths that were learned, at 26 to 30, and BLEU of all.
 """
 
 from __future__ import annotations

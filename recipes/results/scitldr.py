@@ -1,8 +1,8 @@
 """Abstracts in a sentence: text to text after filling gaps in books.
 
-SciTLDR's abstracts: 1,992 to learn from with every summary they have, 619 to validate on, 618 of test; ROUGE, the best over the references
-of each, as the paper takes it (Cachola et al. 2020, https://arxiv.org/abs/2004.15011; BART-large about 43 / 21 / 35). Beside: the first sentence, the first three, the
-whole abstract.
+SciTLDR's abstracts: 1,992 to learn from with every summary they have, 619 to validate on, 618 of test; ROUGE, the best over the
+references of each, as the paper takes it (Cachola et al. 2020, https://arxiv.org/abs/2004.15011; BART-large about 43 / 21 / 35). Beside:
+the first sentence, the first three, the whole abstract.
 """
 
 from __future__ import annotations

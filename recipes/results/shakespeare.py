@@ -1,9 +1,10 @@
 """Tiny Shakespeare, characters, five minutes on two cores: nanoGPT's figure from a GPU.
 
-The first 90 % of the text to learn from (of which the last 2 % choose the best step), the last 10 %, 111,540 characters, measured whole, each
-character once and with at least 192 before it. The mixture weighs a decoder and Kneser-Ney counts; its options were chosen on the training text alone. nanoGPT
-(https://github.com/karpathy/nanoGPT) gives 1.4697 nats per character for its network of 10.7 million parameters on a GPU, as the best of its
-measurements on random parts of the same text, and 1.88 for 3 minutes on a CPU; Kneser-Ney counts alone have 1.5164 with 7-grams.
+The first 90 % of the text to learn from (of which the last 2 % choose the best step), the last 10 %, 111,540 characters, measured whole,
+each character once and with at least 192 before it. The mixture weighs a decoder and Kneser-Ney counts; its options were chosen on the
+training text alone. nanoGPT (https://github.com/karpathy/nanoGPT) gives 1.4697 nats per character for its network of 10.7 million
+parameters on a GPU, as the best of its measurements on random parts of the same text, and 1.88 for 3 minutes on a CPU; Kneser-Ney counts
+alone have 1.5164 with 7-grams.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def steps(lab: Lab) -> None:
     for seed in SEEDS[:1] if lab.tiny else SEEDS:
         name = f"mixture-{seed}"
         runs.append(lab.train(name, train, valid=inner, examples="running", tokenizer="char", model="mixture", parts="llama,ngram",
-                              context=context, width=128, layers=6, heads=4, dropout=0.1, average=0.998, minutes=5.0, seed=seed))  # fmt: skip
+                              context=context, width=128, layers=6, heads=4, dropout=0.1, average=0.998, minutes=5.0,
+                              seed=seed))  # fmt: skip
         losses.append(lab.step(f"{name}-loss", lambda name=name: nats(str(lab.run(name)), valid, context // 4)))
         lab.found(f"mixture, seed {seed}: nats per character", losses[-1], most=1.4697, beside="1.4697 (nanoGPT, GPU)",
                   minutes=lab.minutes(runs[-1]))  # fmt: skip

@@ -1,8 +1,9 @@
 """Tiny Shakespeare, a network alone: nanoGPT's recipe for a CPU, in a quarter of its time.
 
 Both learn from the first 90 % of the text and are scored by the same code on the last 10 %, whole, in blocks of 64 characters that do not
-overlap. nanoGPT's own script (https://github.com/karpathy/nanoGPT) runs beside where DATA/nanoGPT is a checkout of it, with the options that its README names for a CPU: 4
-layers of width 128, 12 blocks of 64 a step, 2,000 steps; otherwise its 1.898 of another run stands for it.
+overlap. nanoGPT's own script (https://github.com/karpathy/nanoGPT) runs beside where DATA/nanoGPT is a checkout of it, with the options
+that its README names for a CPU: 4 layers of width 128, 12 blocks of 64 a step, 2,000 steps; otherwise its 1.898 of another run stands for
+it.
 """
 
 from __future__ import annotations

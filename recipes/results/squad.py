@@ -1,8 +1,8 @@
 """Questions on paragraphs: spans on the body that read books.
 
-11,473 questions of SQuAD's own training articles to learn from, 1,559 on development articles to validate on, XQuAD's English 1,190 of test;
-no paragraph is shared. That is an eighth of SQuAD: full-set figures (BiDAF 77.3 F1, BERT-base 88.5) are orientation. Beside: names in the
-sentence that shares most with the question, and the same network from scratch.
+11,473 questions of SQuAD's own training articles to learn from, 1,559 on development articles to validate on, XQuAD's English 1,190 of
+test; no paragraph is shared. That is an eighth of SQuAD: full-set figures (BiDAF 77.3 F1, BERT-base 88.5) are orientation. Beside: names
+in the sentence that shares most with the question, and the same network from scratch.
 """
 
 from __future__ import annotations

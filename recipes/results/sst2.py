@@ -1,10 +1,11 @@
 """Reading books first pays in judging films: SST-2 after masked language modelling.
 
 6,920 sentences to learn from, 872 to validate on, 1,821 of test, labels of whole sentences only. The body of `pretraining` and the same
-network from scratch, its tokenizer too, are tuned alike: the learning rate is the best of three on the validation set with seed 0, then five
-seeds, of which the median is told with the range. Once the network from scratch also has as many minutes as pre-training and fine-tuning
-together. The mixture adds to the log-odds of the pre-trained model those of naive Bayes over words and pairs, with the weight that is best on
-the validation set. Known: naive Bayes 82.8, a convolution from scratch 82.7 (Kim 2014, https://arxiv.org/abs/1408.5882), BERT-base about 93.
+network from scratch, its tokenizer too, are tuned alike: the learning rate is the best of three on the validation set with seed 0, then
+five seeds, of which the median is told with the range. Once the network from scratch also has as many minutes as pre-training and
+fine-tuning together. The mixture adds to the log-odds of the pre-trained model those of naive Bayes over words and pairs, with the weight
+that is best on the validation set. Known: naive Bayes 82.8, a convolution from scratch 82.7 (Kim 2014, https://arxiv.org/abs/1408.5882),
+BERT-base about 93.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How alike two sentences are: the body that read books, fine-tuned on scores.
 
-STS-B: 5,749 pairs with scores from 0 to 5 to learn from, 1,500 to validate on, 1,379 of test; Spearman's correlation. Beside: the cosine of
-TF-IDF. The mean of GloVe's vectors has 58.0, sentences from a BERT that knows inference 77.0 (Reimers and Gurevych 2019,
+STS-B: 5,749 pairs with scores from 0 to 5 to learn from, 1,500 to validate on, 1,379 of test; Spearman's correlation. Beside: the cosine
+of TF-IDF. The mean of GloVe's vectors has 58.0, sentences from a BERT that knows inference 77.0 (Reimers and Gurevych 2019,
 https://arxiv.org/abs/1908.10084).
 """
 

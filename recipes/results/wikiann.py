@@ -1,7 +1,7 @@
 """Names in Wikipedia's sentences: token classification on the body that read books.
 
-WikiANN, English: 20,000 sentences to learn from, 10,000 to validate on, 10,000 of test; F1 of whole entities as seqeval counts them. Beside:
-the same network from scratch, and the tag that each word has most often in training. Multilingual BERT has about 84.
+WikiANN, English: 20,000 sentences to learn from, 10,000 to validate on, 10,000 of test; F1 of whole entities as seqeval counts them.
+Beside: the same network from scratch, and the tag that each word has most often in training. Multilingual BERT has about 84.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def stripped(lab: Lab) -> dict[str, Path]:
 def steps(lab: Lab) -> None:
     """Fine-tune, from scratch, count."""
     paths, known = stripped(lab), body(lab, "bert")
-    same: dict[str, Any] = {"valid": str(paths["dev"]), "task": "token-classification", "overflow": "truncate", "mend": True, "average": 0.99,
-                            "optimizer": "adamw", "batch_size": 32, "dropout": 0.1}  # fmt: skip
+    same: dict[str, Any] = {"valid": str(paths["dev"]), "task": "token-classification", "overflow": "truncate", "mend": True,
+                            "average": 0.99, "optimizer": "adamw", "batch_size": 32, "dropout": 0.1}  # fmt: skip
     size = {"model": "bert", "tokenizer": str(known), "context": 128, "width": 256, "layers": 6, "heads": 8}
     ways: dict[str, dict[str, Any]] = {
         "pretrained": {"model": str(known), "learning_rate": 5e-4, "minutes": 20.0},

@@ -1,8 +1,8 @@
 """WikiText-2, word by word: counts, an LSTM, a Transformer, and counts with a Transformer.
 
 The tokens of the files, blanks between them, and an end for each line: 33,278 words, 2,088,628 to learn from, 217,646 to choose the best
-step, 245,569 of test, each predicted once; a network has at least half of its context of 96 before each. 30 minutes for each network on two cores. Known: the LSTM of
-PyTorch's example about 100, AWD-LSTM 65.8, hours on a GPU each.
+step, 245,569 of test, each predicted once; a network has at least half of its context of 96 before each. 30 minutes for each network on
+two cores. Known: the LSTM of PyTorch's example about 100, AWD-LSTM 65.8, hours on a GPU each.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def prepare(lab: Lab) -> tuple[dict[str, Path], Path]:
         inner = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
         inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         inner.add_special_tokens([PAD])
-        Tokenizer(inner, {"pad": PAD}, {"tokenizer_class": "PreTrainedTokenizerFast"}).save(home)
+        Tokenizer(inner, {"pad": PAD, "bos": LINE}, {"tokenizer_class": "PreTrainedTokenizerFast"}).save(home)
     return paths, home
 
 

@@ -1,8 +1,9 @@
 """Words that people hold for alike, from the same 100 books: harken's vectors above plain PPMI with SVD.
 
 Both count words within 5 of each other in `books_pd` and keep 300 directions. Plain: the positive pointwise mutual information of whole
-counts, vectors U S. harken's: near words weigh more, the counts of contexts to the power 0.75, the singular values to a power (Levy, Goldberg and Dagan 2015,
-https://aclanthology.org/Q15-1016). Spearman's correlation with people's scores, on the pairs whose words both know; the interval is over pairs.
+counts, vectors U S. harken's: near words weigh more, the counts of contexts to the power 0.75, the singular values to a power (Levy,
+Goldberg and Dagan 2015, https://aclanthology.org/Q15-1016). Spearman's correlation with people's scores, on the pairs whose words both
+know; the interval is over pairs.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def plain_vectors(ids: np.ndarray, vocabulary: int, width: int) -> np.ndarray:
     sums = np.bincount(whole.row, whole.data, vocabulary)
     values = np.log(whole.data * sums.sum() / (sums[whole.row] * sums[whole.col])).clip(0)
     matrix = coo_matrix((values.astype(np.float64), (whole.row, whole.col)), whole.shape).tocsr()
-    left, strength, _ = svds(matrix, k=min(width, vocabulary - 1), random_state=0)
+    left, strength, _ = svds(matrix, k=min(width, vocabulary - 1), v0=np.ones(vocabulary))
     return left * strength
 
 
