@@ -105,6 +105,7 @@ class Lab:
     def train(self, name: str, data: Any, **options: Any) -> dict[str, Any]:
         """Train into `run(name)`, or go on where that was stopped, and return what `harken.train` does."""
         from ..fit.compare import finished
+        from ..fit.folder import RECORD
         from ..fit.options import TrainOptions
 
         options = self._shrunk(options) if self.tiny else options
@@ -116,7 +117,15 @@ class Lab:
             shutil.rmtree(out)
         words: dict[str, Any] = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
         asked = TrainOptions(data=str(data), out=str(out), threads=self.setting.threads, **words)
-        return self._kept(name, {"command": line}, lambda: finished(out, asked))
+
+        def learn() -> Any:
+            try:
+                return finished(out, asked)
+            except InputError as error:
+                again = f"; or train it anew with --again {name}" if (out / RECORD).is_file() else ""
+                raise InputError(f"{error}{again}") from None
+
+        return self._kept(name, {"command": line}, learn)
 
     def _kept(self, name: str, what: dict[str, Any], make: Callable[[], Any]) -> Any:
         """A step's result: from its file, or made now and written there."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import harken
+from harken.base.report import count
 from harken.results.lab import Lab
 
 MINUTES = 50.0
@@ -55,7 +56,7 @@ def steps(lab: Lab) -> None:
         trained = train(lab, name)
         test = str(text(lab, "test", mixed=name == "bert"))
         found = lab.do(f"{name}-test", harken.evaluate, lab.run(name), test, examples="running")
-        size = f"{trained['parameters'] / 1e6:.1f}M parameters"
+        size = f"{count(trained['parameters'])} parameters"
         lab.found(f"{name}, {size}: nats per predicted token, test", found["loss"], minutes=lab.minutes(trained))
         if name == "llama":
             lab.found(f"{name}: bits per byte, test", found["bits_per_byte"])
