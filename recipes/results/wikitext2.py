@@ -23,9 +23,9 @@ PARTS = ("train", "valid", "test")
 
 
 def words(lab: Lab, part: str) -> list[str]:
-    """The tokens of a file, with an end for each line."""
+    """The tokens of a file, with an end for each line but the last, which the end of the text stands for."""
     lines = (lab.data("wikitext2") / f"{part}.txt").read_text("utf-8").split("\n")
-    return [word for line in lines[:-1] for word in (*line.split(), LINE)]
+    return [word for line in lines[:-1] for word in (*line.split(), LINE)][:-1]
 
 
 def prepare(lab: Lab) -> tuple[dict[str, Path], Path]:
@@ -39,7 +39,7 @@ def prepare(lab: Lab) -> tuple[dict[str, Path], Path]:
         inner = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
         inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         inner.add_special_tokens([PAD])
-        Tokenizer(inner, {"pad": PAD, "bos": LINE}, {"tokenizer_class": "PreTrainedTokenizerFast"}).save(home)
+        Tokenizer(inner, {"pad": PAD, "bos": LINE, "eos": LINE}, {"tokenizer_class": "PreTrainedTokenizerFast"}).save(home)
     return paths, home
 
 
