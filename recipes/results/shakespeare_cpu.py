@@ -79,7 +79,7 @@ def peer(checkout: Path, folder: Path, text: str, valid: str) -> dict[str, Any]:
 
 def steps(lab: Lab) -> None:
     """Theirs where it is there, ours in a quarter of its time."""
-    train, inner, valid = split(lab)
+    train, shown, valid = split(lab)
     folder = None if lab.tiny or lab.setting.data is None else lab.setting.data.resolve() / "nanoGPT"
     theirs = None
     if folder is not None and folder.is_dir():
@@ -87,7 +87,7 @@ def steps(lab: Lab) -> None:
         theirs = lab.step("nanogpt", lambda: peer(folder, lab.file("nanogpt"), str(text), valid))
         lab.found("nanoGPT, its script here", theirs["loss"], beside="1.88 (its README)", minutes=round(theirs["seconds"] / 60, 2))
     minutes = round(SHARE * (theirs["seconds"] if theirs else 137.0) / 60, 3)
-    trained = lab.train("llama", train, valid=inner, examples="running", tokenizer="char", model="llama", context=BLOCK, width=128,
+    trained = lab.train("llama", train, valid=shown, examples="running", tokenizer="char", model="llama", context=BLOCK, width=128,
                         layers=4, heads=4, average=0.99, minutes=minutes)  # fmt: skip
     ours = lab.step("loss", lambda: nats(str(lab.run("llama")), valid))
     lab.found(f"harken, llama, {minutes * 60:.0f} seconds in all", ours, most=theirs["loss"] if theirs else PUBLISHED,
