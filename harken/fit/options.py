@@ -171,7 +171,7 @@ class TrainOptions:
     best: str | None = option(
         None,
         "by what the best model is known, measured on held-out text: loss, or a metric of the task (default: the loss; of labelled "
-        "examples the task's first metric)",
+        "examples the task's first metric); last: keep the newest, whatever is measured",
     )
     patience: int | None = option(None, "measurements without a better one after which to stop early", min=1)
     eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)

@@ -111,6 +111,7 @@ def tiny_transformer(lab: Lab, source: str, target: str, least: float, others: d
         dropout=0.3,
         label_smoothing=0.1,
         average=0.999,
+        best="last",
         batch_size=256,
         minutes=60.0,
         **SIZE,

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 import harken
+from harken.base.errors import RunError
 from harken.results.lab import Lab
 
 from .shakespeare import split
@@ -59,22 +60,23 @@ def nats(run: str, path: str) -> float:
 
 
 def peer(checkout: Path, folder: Path, text: str, valid: str) -> dict[str, Any]:
-    """nanoGPT's script in its own process; its loss by the same blocks, and its seconds, the reading of the data included."""
+    """nanoGPT's script in its own process: its loss by the same blocks, and its seconds, from start to end."""
+
+    def python(*words: str, cwd: Path, out: Any = sys.stderr) -> str:
+        done = subprocess.run([sys.executable, *words], cwd=cwd, check=False, stdout=out, text=True)
+        if done.returncode:
+            raise RunError(f"{words[0]} of {checkout} ended with exit code {done.returncode}: see above, and mend the checkout")
+        return done.stdout
+
     data = checkout / "data" / "shakespeare_char"
     shutil.copyfile(text, data / "input.txt")
-    subprocess.run([sys.executable, "prepare.py"], cwd=data, check=True, stdout=sys.stderr)
-    words = [f"--{name}={value}" for name, value in OPTIONS.items()]
+    python("prepare.py", cwd=data)
     began = time.monotonic()
-    subprocess.run(
-        [sys.executable, "train.py", "config/train_shakespeare_char.py", f"--out_dir={folder}", *words],
-        cwd=checkout,
-        check=True,
-        stdout=sys.stderr,
-    )
+    options = [f"--{name}={value}" for name, value in OPTIONS.items()]
+    python("train.py", "config/train_shakespeare_char.py", f"--out_dir={folder}", *options, cwd=checkout)
     seconds = time.monotonic() - began
     letters = json.dumps(sorted(set(Path(text).read_text("utf-8"))))
-    done = subprocess.run([sys.executable, "-c", SCORES, folder, valid, letters], cwd=checkout, check=True, capture_output=True, text=True)
-    return {"loss": json.loads(done.stdout), "seconds": seconds}
+    return {"loss": json.loads(python("-c", SCORES, str(folder), valid, letters, cwd=checkout, out=subprocess.PIPE)), "seconds": seconds}
 
 
 def steps(lab: Lab) -> None:
@@ -88,7 +90,7 @@ def steps(lab: Lab) -> None:
         lab.found("nanoGPT, its script here", theirs["loss"], beside="1.88 (its README)", minutes=round(theirs["seconds"] / 60, 2))
     minutes = round(SHARE * (theirs["seconds"] if theirs else 137.0) / 60, 3)
     trained = lab.train("llama", train, valid=shown, examples="running", tokenizer="char", model="llama", context=BLOCK, width=128,
-                        layers=4, heads=4, average=0.99, minutes=minutes)  # fmt: skip
+                        layers=4, heads=4, batch_size=24, average=0.99, minutes=minutes)  # fmt: skip
     ours = lab.step("loss", lambda: nats(str(lab.run("llama")), valid))
     lab.found(f"harken, llama, {minutes * 60:.0f} seconds in all", ours, most=theirs["loss"] if theirs else PUBLISHED,
               beside="1.898 (nanoGPT, another run)", minutes=lab.minutes(trained))  # fmt: skip

@@ -92,7 +92,7 @@ def test_a_run_is_trained_resumed_and_kept(tmp_path: Path, capsys) -> None:
     said = capsys.readouterr().err
     assert "resuming" in said and second["loss"] == first["loss"]
     step.unlink()
-    with pytest.raises(InputError, match="holds a run with other options.* or train it anew with --again run"):
+    with pytest.raises(InputError, match=r"holds a run with other options.* or train it anew with --again run"):
         lab_of(None, tmp_path).train("run", lab_of(None, tmp_path).data("toys") / "names.txt", model="bigram", **SMALL)
     train()
     capsys.readouterr()
