@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .commands.look import look
     from .commands.next import next_tokens as next
     from .commands.quantize import quantize
+    from .commands.reproduce import reproduce
     from .commands.similar import similar
     from .commands.train import train
     from .data.segments import Turns
@@ -55,6 +56,7 @@ __all__ = [
     "next",
     "pipeline",
     "quantize",
+    "reproduce",
     "save",
     "score",
     "similar",
@@ -77,6 +79,7 @@ _HOMES = {
     "analogy": "harken.commands.analogy:analogy",
     "convert": "harken.commands.convert:convert",
     "quantize": "harken.commands.quantize:quantize",
+    "reproduce": "harken.commands.reproduce:reproduce",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "pipeline": "harken.tasks.pipeline:pipeline",

@@ -21,5 +21,6 @@ COMMANDS = {
     "tokenizer extend": "harken.commands.tokenizer",
     "convert": "harken.commands.convert",
     "quantize": "harken.commands.quantize",
+    "reproduce": "harken.commands.reproduce",
 }
 GROUPS = {"tokenizer": "Train tokenizers, see what they make of a text, measure and extend them"}

@@ -107,7 +107,7 @@ class TrainOptions:
     tokenizer: str | None = option(
         None,
         "char, word, bpe, wordpiece or unigram: characters, words, byte-level BPE … (default: characters or BPE, by the size of the data); "
-        "of a model that is fine-tuned: folder of its tokenizer with more tokens",
+        "or the folder of one that is there; of a model that is fine-tuned: folder of its tokenizer with more tokens",
     )
     vocab_size: int | None = option(None, "tokens of the tokenizer", min=1)
     steps: int | None = option(None, "optimizer steps (default: 2000)", min=1)
@@ -117,6 +117,7 @@ class TrainOptions:
     width: int | None = option(None, "size of a hidden state", min=2)
     layers: int | None = option(None, "blocks", min=1)
     heads: int | None = option(None, "attention heads", min=1)
+    hidden: int | None = option(None, "size of the layer inside an MLP (default: what the family has, as a rule 4 times the width)", min=2)
     cell: Literal["rnn", "gru", "lstm"] | None = option(None, "of a seq2seq model (default: lstm)")
     attention: Literal["none", "additive", "dot", "general", "concat", "local-m", "local-p"] | None = option(
         None, "of a seq2seq model (default: additive, Bahdanau's; none is the bare context vector)"
@@ -170,7 +171,7 @@ class TrainOptions:
     best: str | None = option(
         None,
         "by what the best model is known, measured on held-out text: loss, or a metric of the task (default: the loss; of labelled "
-        "examples the task's first metric)",
+        "examples the task's first metric); last: keep the newest, whatever is measured",
     )
     patience: int | None = option(None, "measurements without a better one after which to stop early", min=1)
     eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)
