@@ -55,5 +55,5 @@ def test_the_newest_model_is_the_best_where_that_is_asked_for() -> None:
     for name, better in ((None, False), ("loss", False), ("last", True)):
         assert better_of(worse, {}, name, Progress(best=2.0)) is better
     check_best("last", None)
-    with pytest.raises(InputError, match="--best lats is not measured in this task .did you mean 'last'"):
+    with pytest.raises(InputError, match="--best lats is not measured in this task"):
         check_best("lats", None)
