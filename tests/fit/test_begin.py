@@ -9,6 +9,9 @@ import pytest
 
 import harken
 from harken.base.errors import InputError
+from harken.fit.best import better_of, check_best
+from harken.fit.state import Progress
+from harken.measure.loss import Measured
 
 SMALL = {"steps": 2, "width": 16, "layers": 1, "heads": 1}
 
@@ -47,10 +50,10 @@ def test_a_new_model_takes_the_tokenizer_of_a_folder(lines: Path, tmp_path: Path
     assert not (tmp_path / "third").exists()
 
 
-def test_the_newest_model_is_kept_where_that_is_asked_for(lines: Path, tmp_path: Path) -> None:
-    """What is held out here says the opposite of what is learned, so that knowing nothing is best."""
-    valid = tmp_path / "valid.txt"
-    valid.write_text("".join(f"{line[::-1]}\n" for line in sorted(set(lines.read_text().split()))[:20]))
-    same = {"valid": str(valid), "steps": 60, "width": 16, "tokenizer": "char", "learning_rate": 0.5, "optimizer": "adamw", "eval_every": 30}
-    best, last = (harken.train(str(lines), model="bigram", best=each, out=str(tmp_path / str(each)), **same) for each in (None, "last"))
-    assert best.best_step < last.best_step == 60 and best.loss < last.loss
+def test_the_newest_model_is_the_best_where_that_is_asked_for() -> None:
+    worse = Measured(30.0, 10)
+    for name, better in ((None, False), ("loss", False), ("last", True)):
+        assert better_of(worse, {}, name, Progress(best=2.0)) is better
+    check_best("last", None)
+    with pytest.raises(InputError, match="--best lats is not measured in this task"):
+        check_best("lats", None)
