@@ -123,6 +123,12 @@ class Model(nn.Module):
             self.packed = False
             packing.unpack(self, self._widened or [])
 
+    def freeze(self, kind: str) -> None:
+        """Hold every matrix that does not learn beside an adapter as `kind`, which is all that is left of it, while the adapter learns."""
+        check_kind(kind)
+        self.unpack()
+        packing.freeze(self, kind, set(self.adapters.learned().values()))
+
     def suit(self, part: nn.Module, where: str) -> None:
         """Make a part that took its place at `where` ready to answer, or to learn, as all others are."""
         if self.packed:

@@ -3,8 +3,8 @@
     P = exp((s - max s) · scale) / Σ          dS = P ∘ (dP - Σ P ∘ dP) · scale
 
 Outside its interval a row becomes zeros. Of weights that are dropped, the others count 1 / (1 - share) times as much; which are follows
-from a seed and the place alone, so that backward finds the same. Everything is bfloat16, as the 16 bits it is: in float32 torch's own kernels are as fast. Twin:
-`attend.eager`.
+from a seed and the place alone, so that backward finds the same. Everything is bfloat16, as the 16 bits it is: in float32 torch's own
+kernels are as fast. Twin: `attend.eager`.
 
 C matrices of one call, from matrix `at` on · R rows · M keys, from key `first` on · B rows of the batch · L queries
 """
