@@ -260,7 +260,7 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         loss=loss,
         bits_per_byte=bits,
         best_step=progress.best_step,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=model.size,
         tokens=progress.tokens,
         test_loss=None if test is None else test.loss,
         guess=progress.guess or None,

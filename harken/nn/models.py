@@ -99,6 +99,12 @@ class Model(nn.Module):
         return min(self.context, getattr(self.config, "context_length", self.context))
 
     @property
+    def size(self) -> int:
+        """Numbers in its weights, those that are held in few bits included."""
+        frozen = sum(layer.inputs * layer.outputs for layer in packing.linears(self) if layer.frozen)
+        return sum(each.numel() for each in self.parameters()) + frozen
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are, packed or not."""
         return packing.place(self)
