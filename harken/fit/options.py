@@ -132,6 +132,11 @@ class TrainOptions:
     batch_size: int | None = option(None, "rows of text a step learns from", min=1)
     accumulate: int = option(1, "parts a batch is read in at least, to save memory; the gradient is the same", min=1)
     pack: bool | None = option(None, "read the rows of a batch end to end instead of padded, each by itself (default: where a model can)")
+    checkpoint_activations: bool = option(
+        False,
+        "activation checkpointing: keep only what each block reads and work it out again for the gradient, which is the same; less "
+        "memory for a quarter more time",
+    )
     learning_rate: float | None = option(None, "peak learning rate", above=0)
     optimizer: Literal["muon", "adamw"] | None = option(None, "how weights are moved (default: muon; adamw to fine-tune)")
     layer_decay: float | None = option(None, "learning rate of a layer as a share of that of the one above, such as 0.9", above=0, max=1)
@@ -147,6 +152,9 @@ class TrainOptions:
     lora_dropout: float = option(0.0, "share of the values an adapter reads that is dropped while training", min=0, max=0.9)
     lora_targets: str = option(
         "all-linear", "matrices an adapter is on, by names or ends of names, such as q_proj,v_proj (default: all but the head)"
+    )
+    lora_base: Literal["bfloat16", "int8", "int4"] | None = option(
+        None, "how the weights are held that stay as they are beside an adapter (QLoRA; default: as the checkpoint has them)"
     )
     dora: bool = option(False, "an adapter that learns the length of every row by itself (DoRA)")
     teacher: str | None = option(
@@ -199,7 +207,7 @@ class TrainOptions:
             raise InputError("--resume needs --out: the folder of the run to go on with")
         if self.dora:
             object.__setattr__(self, "lora", True)
-        for name in ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets"):
+        for name in ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_base"):
             if getattr(self, name) != getattr(type(self), name) and not self.lora:
                 raise InputError(f"--{name.replace('_', '-')} says how an adapter is made: give --lora, too")
         if self.window is not None and self.model not in ("vectors", None):

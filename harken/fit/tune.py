@@ -114,6 +114,8 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if options.lora:
         adapt.adapt(model, options, found.new, revision_of(folder))
     plan = chosen(options, model, data)
+    if options.lora:
+        adapt.hold(model, options)
     data.signal = lesson(shaped, model, tokenizer, data)
     return model, tokenizer, data, plan
 

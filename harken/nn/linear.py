@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
+from .frozen import product, whole
 from .kernels import exact as kernels
 from .kernels.product import LANES
 from .quant import Held, hold, values
@@ -77,6 +78,7 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.register_buffer("packed", None, persistent=False)
         self._held: Held | None = None  # the packed weight
+        self.frozen = False  # whether it is held so while others learn
         bound = 1 / math.sqrt(inputs)
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -93,6 +95,10 @@ class Linear(nn.Module):
     def values(self) -> Tensor:
         """The weight (N, K); of a packed layer a copy, in float32."""
         return self.weight if self._held is None else values(self._held, self.outputs, self.inputs)
+
+    def read(self, dtype: torch.dtype) -> Tensor:
+        """The weight (N, K) in this precision, for the moment; no gradient reaches it."""
+        return self.weight.detach().to(dtype) if self._held is None else whole(self._held, self.outputs, self.inputs, dtype)
 
     def matrix(self) -> Tensor:
         """(N, K): what it multiplies with, adapters included; gradients reach them."""
@@ -113,19 +119,38 @@ class Linear(nn.Module):
     @torch.inference_mode(False)  # a parameter made of an inference tensor could not learn any more
     def pack(self, kind: str = "float32") -> None:
         """Replace the parameter's memory by the layout of `kind`'s kernel (float32 or bfloat16 on a CPU only)."""
-        if self._held is None:
+        if self.packed is None:
             bias = np.zeros(-(-self.outputs // LANES) * LANES, np.float32)
             if self.bias is not None:
                 bias[: self.outputs] = self.bias.detach().float().numpy()
-            self._held, self.packed = hold(self.weight, kind), torch.from_numpy(bias)
-            self.weight.data = torch.empty(0, dtype=self.weight.dtype)
+            self._hold(kind)
+            self.packed = torch.from_numpy(bias)
 
     @torch.inference_mode(False)
     def unpack(self) -> None:
         """Give the parameter, the very same object, its (N, K) values back, as far as the packed weight still knew them."""
-        if self._held is not None:
+        self.packed = None
+        if self._held is not None and not self.frozen:
             self.weight.data = self.values().to(self.weight.dtype)
-            self._held = self.packed = None
+            self._held = None
+
+    def freeze(self, kind: str) -> None:
+        """Hold the weight as `kind` from now on, and learn no more; what is multiplied with it learns."""
+        self.unpack()
+        self.weight.requires_grad_(False)
+        self._hold(kind)
+        self.frozen = True
+
+    @torch.inference_mode(False)
+    def thaw(self) -> None:
+        """Give the parameter its values back, as far as what holds them still knew them."""
+        self.frozen = False
+        self.unpack()
+
+    def _hold(self, kind: str) -> None:
+        if self._held is None:
+            self._held = hold(self.weight, kind)
+            self.weight.data = torch.empty(0, dtype=self.weight.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.inputs} -> {self.outputs}" + (f" = {' + '.join(map(str, self.widths))}" if len(self.widths) > 1 else "")
@@ -140,7 +165,9 @@ def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
 
 
 def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
-    """The packed kernel when the layer is packed, else torch (its slow twin)."""
+    """The packed kernel when the layer is packed, else torch (its slow twin), which learns."""
+    if layer._held is not None and layer.packed is None:
+        return ACTIVATIONS[act](product(x, layer._held, layer.bias, layer.outputs))
     if layer._held is None or layer.packed is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()

@@ -99,6 +99,12 @@ class Model(nn.Module):
         return min(self.context, getattr(self.config, "context_length", self.context))
 
     @property
+    def size(self) -> int:
+        """Numbers in its weights, those that are held in few bits included."""
+        frozen = sum(layer.inputs * layer.outputs for layer in packing.linears(self) if layer.frozen)
+        return sum(each.numel() for each in self.parameters()) + frozen
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are, packed or not."""
         return packing.place(self)
@@ -122,6 +128,12 @@ class Model(nn.Module):
         if self.packed:
             self.packed = False
             packing.unpack(self, self._widened or [])
+
+    def freeze(self, kind: str) -> None:
+        """Hold every matrix that does not learn beside an adapter as `kind`, which is all that is left of it, while the adapter learns."""
+        check_kind(kind)
+        self.unpack()
+        packing.freeze(self, kind, set(self.adapters.learned().values()))
 
     def suit(self, part: nn.Module, where: str) -> None:
         """Make a part that took its place at `where` ready to answer, or to learn, as all others are."""

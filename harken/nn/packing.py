@@ -56,6 +56,13 @@ def unpack(model: nn.Module, widened: list[nn.Parameter]) -> None:
     convert(widened, torch.bfloat16)
 
 
+def freeze(model: nn.Module, kind: str, learned: set[nn.Parameter]) -> None:
+    """Hold every matrix as `kind` but those that learn, and those of adapters."""
+    for name, part in model.named_modules():
+        if isinstance(part, Linear) and part.weight not in learned and f".{UPDATES}." not in name:
+            part.freeze(kind_of(name, part.inputs, kind))
+
+
 @torch.inference_mode(False)
 def convert(parameters: list[nn.Parameter], dtype: torch.dtype) -> None:
     """Give parameters, the very same objects, another precision."""
