@@ -21,7 +21,6 @@ from .memory import Layers, SourceCache
 from .sourced import Kinds, SourceModel
 from .stack import Stack
 
-
 PACKED = 512
 """Tokens of the sources that are read end to end at once, unless one has more."""
 

@@ -117,7 +117,7 @@ class SourceCache(KeyValueCache):
 
 
 def carried(keys: Tensor, values: Tensor, targets: np.ndarray, sources: np.ndarray, first: int, held: int) -> None:
-    """keys (B, G, K, M), values (B, G, M, K): each of the rows `targets` becomes what the row beside it in `sources` was, slots first:held."""
+    """keys (B, G, K, M), values (B, G, M, K): each of `targets` becomes what the row beside it in `sources` was, slots first:held."""
     into, place = (torch.from_numpy(rows).to(keys.device) for rows in (targets, sources))
     keys[into, :, :, first:held] = keys[place, :, :, first:held]
     values[into, :, first:held] = values[place, :, first:held]

@@ -15,7 +15,7 @@ import harken
 KERNELS = Path(harken.__file__).parent / "nn" / "kernels"
 
 
-@pytest.mark.parametrize("name", ["product.py", "attention.py", "entropy.py", "narrow.py", "quantise.py"])
+@pytest.mark.parametrize("name", ["product.py", "attention.py", "carry.py", "entropy.py", "leaders.py", "narrow.py", "quantise.py"])
 def test_kernels_name_the_digest_of_what_they_inline(name):
     key = hashlib.blake2b((KERNELS / "exact.py").read_bytes(), digest_size=4).hexdigest()
     assert f"# with exact.py {key}:" in (KERNELS / name).read_text(), f"write the digest {key} of exact.py into {name}"
