@@ -29,12 +29,17 @@ ENOUGH = 256
 
 
 @torch.inference_mode()
-def read(model: Model, rows: Sequence[Row], wants: Wants, batch: int | None, read_on: Callable[[int], None]) -> list[np.ndarray]:
+def read(
+    model: Model, rows: Sequence[Row], wants: Wants, batch: int | None, read_on: Callable[[int], None], *, exact: bool = True
+) -> list[np.ndarray]:
     """What the model makes of each row, float32: "answers": (N,) or (L, N), as its head has it · "states": (L, D) · "words": (P, V).
 
-    `batch`: rows at once at most · `read_on`: told how many more are done. In float32 on a CPU every answer has the same bits in every
-    batch."""
-    model.pack()
+    `batch`: rows at once at most · `read_on`: told how many more are done · `exact`: on a CPU every answer has the same bits in every
+    batch; else torch's own products, in the precision of the weights."""
+    if exact:
+        model.pack()
+    else:
+        model.unpack()
     model.eval()
     found: list[Any] = [None] * len(rows)
     lengths, small = [len(row.ids) for row in rows], model.device.type == "cpu"
