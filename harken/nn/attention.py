@@ -85,8 +85,8 @@ class CrossAttention(nn.Module):
         return k.contiguous().mT, v.mT.contiguous()  # keys lie transposed, as the exact kernel reads them
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        q = self.q(x).unflatten(-1, (self.heads, self.width)).transpose(1, 2)  # (B, N, L, K)
         k, v = call.memory[call.layer]
+        q = self.q(x).view(len(k), -1, self.heads, self.width).transpose(1, 2)  # (B, N, L, K): rows may share what was read
         assert call.source is not None
         y = attend(q, k, v, call.source, scale=self.scale, dropout=self.dropout if self.training else 0.0)  # (B, N, L, K)
-        return self.out(y.transpose(1, 2).flatten(2))  # (B, L, D)
+        return self.out(y.transpose(1, 2).flatten(2).view(*x.shape[:-1], -1))  # (B, L, D)

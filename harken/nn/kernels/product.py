@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-# with exact.py 9b0a3763: Numba recompiles when this file changes, not when that one does
+# with exact.py 74c28968: Numba recompiles when this file changes, not when that one does
 from .exact import NONE, activate, parallel
 
 LANES = 64
