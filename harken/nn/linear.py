@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .kernels import exact as kernels
-from .kernels.product import LANES
+from .kernels.product import LANES, product
 from .quant import Held, hold, values
 
 _FUNCTIONS = {
@@ -46,6 +46,17 @@ def known(act: str) -> str:
 
 UPDATES = "updates"
 """What a Linear calls the updates of adapters on it; no table of a family names them."""
+
+
+class Place:
+    """Where a packed weight lies, six int64 as the kernels read them (`kernels/product.py`). What is copied lies elsewhere, so a copy of
+    this is None."""
+
+    def __init__(self, held: Held, bias: Tensor, outputs: int):
+        self.line = np.array([*held.place(), bias.data_ptr(), outputs], np.int64)
+
+    def __reduce__(self):
+        return type(None), ()
 
 
 class Change(Protocol):
@@ -77,6 +88,7 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.register_buffer("packed", None, persistent=False)
         self._held: Held | None = None  # the packed weight
+        self._place: Place | None = None
         bound = 1 / math.sqrt(inputs)
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -89,6 +101,17 @@ class Linear(nn.Module):
     def like(self) -> Tensor:
         """A tensor with the precision and the place of what it answers."""
         return self.weight if self.packed is None else self.packed
+
+    @property
+    def place(self) -> Place | None:
+        """Where the packed weight lies; None: it is not packed."""
+        if self._place is None and self._held is not None and self.packed is not None:
+            self._place = Place(self._held, self.packed, self.outputs)
+        return self._place
+
+    def _apply(self, fn, recurse=True):
+        self._place = None  # what is packed may move
+        return super()._apply(fn, recurse)
 
     def values(self) -> Tensor:
         """The weight (N, K); of a packed layer a copy, in float32."""
@@ -125,7 +148,7 @@ class Linear(nn.Module):
         """Give the parameter, the very same object, its (N, K) values back, as far as the packed weight still knew them."""
         if self._held is not None:
             self.weight.data = self.values().to(self.weight.dtype)
-            self._held = self.packed = None
+            self._held = self._place = self.packed = None
 
     def extra_repr(self) -> str:
         return f"{self.inputs} -> {self.outputs}" + (f" = {' + '.join(map(str, self.widths))}" if len(self.widths) > 1 else "")
@@ -141,11 +164,13 @@ def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
 
 def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
     """The packed kernel when the layer is packed, else torch (its slow twin)."""
-    if layer._held is None or layer.packed is None:
+    place = layer.place
+    if place is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()
     y = torch.empty(rows.shape[0], layer.outputs)
-    layer._held.product(rows.numpy(), layer.packed.numpy(), NUMBERS[act], y.numpy())
+    kernels.use_threads(layer.outputs * rows.numel())
+    product(place.line, rows.numpy(), NUMBERS[act], y.numpy())
     return y.view(*x.shape[:-1], layer.outputs)
 
 

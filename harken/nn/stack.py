@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .block import Block
 from .call import Call
 from .embedding import Embedding
+from .norm import normalise
 from .relative import RelativeBias
 
 
@@ -38,4 +39,4 @@ class Stack(nn.Module):
             call.bias = self.bias(call.positions, call.looks[None].keys)  # (B, N, L, M)
         for call.layer, block in enumerate(self.layers):
             x = self.blocks[block](x, call)
-        return x if self.norm is None else self.norm(x)
+        return x if self.norm is None else normalise(x, self.norm, call.exact)

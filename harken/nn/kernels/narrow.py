@@ -1,136 +1,101 @@
-"""y = act(x Wᵀ + b) with weights of 16, 8 or 4 bits: each becomes the float32 it stands for in a register, and is multiplied as such.
+"""Weights of 16, 8 or 4 bits: each becomes the float32 it stands for, and is multiplied as such.
 
     bfloat16   w = the upper half of a float32
     int8       w = q · scale,          q from -127 to 127     scale and low, both bfloat16, are those of GROUP inputs of one output
     int4       w = q · scale + low,    q from 0 to 15, two inputs to a byte, the earlier in its lower half
 
-q · scale is exact in float32, so a product has the very bits of `product.product` with the weights as they are given back: that is the
-twin. What is read from memory is less, and reading is what a single row waits for.  R rows · K inputs, a multiple of GROUP
+q · scale is exact in float32, so a product has the very bits of the float32 product with the weights as they are given back: that is the
+twin. What is read from memory is less, and reading is what a single row waits for: `one_*` widen in registers. Several rows share what
+`widen_*` puts into a panel, small enough to stay in the nearest cache.   K inputs · all arrays are those of one block of 64 outputs
 """
 
 from __future__ import annotations
 
+import numba
 import numpy as np
-from numba import prange
 
-# with exact.py 9b0a3763: Numba recompiles when this file changes, not when that one does
-from .exact import NONE, activate, f32, parallel, widened
+# with exact.py 1db03347, machine.py 5e6ceeec: Numba recompiles when this file changes, not when those do
+from .exact import f32, kernel, widened
+from .machine import four_rows
 
 LANES, GROUP = 64, 32
 i32 = np.int32
 
 
-@parallel
-def product_half(w, x, bias, act, y):
-    """w (blocks, K, 64) bits of bfloat16; K need not be a multiple of anything."""
-    count, inner, outputs = x.shape[0], w.shape[1], y.shape[1]
-    for block in prange(w.shape[0]):
-        first = block * LANES
-        lanes = min(LANES, outputs - first)
-        r = 0
-        while r + 4 <= count:
-            acc = np.zeros((4, LANES), np.float32)
-            for k in range(inner):
-                for lane in range(LANES):
-                    value = widened(w[block, k, lane])
-                    acc[0, lane] += value * x[r, k]
-                    acc[1, lane] += value * x[r + 1, k]
-                    acc[2, lane] += value * x[r + 2, k]
-                    acc[3, lane] += value * x[r + 3, k]
-            for row in range(4):
-                for lane in range(lanes):
-                    y[r + row, first + lane] = acc[row, lane] + bias[first + lane]
-            r += 4
-        while r < count:
-            acc1 = np.zeros(LANES, np.float32)
-            for k in range(inner):
-                for lane in range(LANES):
-                    acc1[lane] += widened(w[block, k, lane]) * x[r, k]
-            for lane in range(lanes):
-                y[r, first + lane] = acc1[lane] + bias[first + lane]
-            r += 1
-        if act != NONE:
-            activate(y, first, first + lanes, act)
+@kernel
+def one_half(w, x, out):
+    """w (K, 64) bits of bfloat16, x (K,) -> out (64,)"""
+    acc = numba.carray(four_rows(), (4, LANES))
+    for lane in range(LANES):
+        acc[0, lane] = f32(0.0)
+    for k in range(x.shape[0]):
+        value = x[k]
+        for lane in range(LANES):
+            acc[0, lane] += widened(w[k, lane]) * value
+    for lane in range(LANES):
+        out[lane] = acc[0, lane]
 
 
-@parallel
-def product_byte(w, scales, x, bias, act, y):
-    """w (blocks, K, 64) int8, scales (blocks, K / GROUP, 64) bits of bfloat16."""
-    count, groups, outputs = x.shape[0], scales.shape[1], y.shape[1]
-    for block in prange(w.shape[0]):
-        first = block * LANES
-        lanes = min(LANES, outputs - first)
-        scale, r = np.empty(LANES, np.float32), 0
-        while r + 4 <= count:
-            acc = np.zeros((4, LANES), np.float32)
-            for group in range(groups):
-                for lane in range(LANES):
-                    scale[lane] = widened(scales[block, group, lane])
-                for k in range(group * GROUP, group * GROUP + GROUP):
-                    for lane in range(LANES):
-                        value = f32(w[block, k, lane]) * scale[lane]
-                        acc[0, lane] += value * x[r, k]
-                        acc[1, lane] += value * x[r + 1, k]
-                        acc[2, lane] += value * x[r + 2, k]
-                        acc[3, lane] += value * x[r + 3, k]
-            for row in range(4):
-                for lane in range(lanes):
-                    y[r + row, first + lane] = acc[row, lane] + bias[first + lane]
-            r += 4
-        while r < count:
-            acc1 = np.zeros(LANES, np.float32)
-            for group in range(groups):
-                for lane in range(LANES):
-                    scale[lane] = widened(scales[block, group, lane])
-                for k in range(group * GROUP, group * GROUP + GROUP):
-                    for lane in range(LANES):
-                        acc1[lane] += f32(w[block, k, lane]) * scale[lane] * x[r, k]
-            for lane in range(lanes):
-                y[r, first + lane] = acc1[lane] + bias[first + lane]
-            r += 1
-        if act != NONE:
-            activate(y, first, first + lanes, act)
+@kernel
+def one_byte(w, scales, x, out):
+    """w (K, 64) int8, scales (K / GROUP, 64) bits of bfloat16, x (K,) -> out (64,)"""
+    acc = numba.carray(four_rows(), (4, LANES))  # the second row: scales
+    for lane in range(LANES):
+        acc[0, lane] = f32(0.0)
+    for group in range((x.shape[0] + GROUP - 1) // GROUP):
+        for lane in range(LANES):
+            acc[1, lane] = widened(scales[group, lane])
+        for k in range(group * GROUP, min(group * GROUP + GROUP, x.shape[0])):
+            value = x[k]
+            for lane in range(LANES):
+                acc[0, lane] += f32(w[k, lane]) * acc[1, lane] * value
+    for lane in range(LANES):
+        out[lane] = acc[0, lane]
 
 
-@parallel
-def product_nibble(w, scales, lows, x, bias, act, y):
-    """w (blocks, K / 2, 64) uint8, scales and lows (blocks, K / GROUP, 64) bits of bfloat16."""
-    count, groups, outputs = x.shape[0], scales.shape[1], y.shape[1]
-    for block in prange(w.shape[0]):
-        first = block * LANES
-        lanes = min(LANES, outputs - first)
-        scale, low, r = np.empty(LANES, np.float32), np.empty(LANES, np.float32), 0
-        while r + 4 <= count:
-            acc = np.zeros((4, LANES), np.float32)
-            for group in range(groups):
-                for lane in range(LANES):
-                    scale[lane], low[lane] = widened(scales[block, group, lane]), widened(lows[block, group, lane])
-                for j in range(group * GROUP // 2, (group + 1) * GROUP // 2):
-                    for lane in range(LANES):
-                        pair = i32(w[block, j, lane])
-                        one = f32(i32(pair & i32(15))) * scale[lane] + low[lane]
-                        two = f32(i32(pair >> i32(4))) * scale[lane] + low[lane]
-                        acc[0, lane] = acc[0, lane] + one * x[r, 2 * j] + two * x[r, 2 * j + 1]
-                        acc[1, lane] = acc[1, lane] + one * x[r + 1, 2 * j] + two * x[r + 1, 2 * j + 1]
-                        acc[2, lane] = acc[2, lane] + one * x[r + 2, 2 * j] + two * x[r + 2, 2 * j + 1]
-                        acc[3, lane] = acc[3, lane] + one * x[r + 3, 2 * j] + two * x[r + 3, 2 * j + 1]
-            for row in range(4):
-                for lane in range(lanes):
-                    y[r + row, first + lane] = acc[row, lane] + bias[first + lane]
-            r += 4
-        while r < count:
-            acc1 = np.zeros(LANES, np.float32)
-            for group in range(groups):
-                for lane in range(LANES):
-                    scale[lane], low[lane] = widened(scales[block, group, lane]), widened(lows[block, group, lane])
-                for j in range(group * GROUP // 2, (group + 1) * GROUP // 2):
-                    for lane in range(LANES):
-                        pair = i32(w[block, j, lane])
-                        one = f32(i32(pair & i32(15))) * scale[lane] + low[lane]
-                        two = f32(i32(pair >> i32(4))) * scale[lane] + low[lane]
-                        acc1[lane] = acc1[lane] + one * x[r, 2 * j] + two * x[r, 2 * j + 1]
-            for lane in range(lanes):
-                y[r, first + lane] = acc1[lane] + bias[first + lane]
-            r += 1
-        if act != NONE:
-            activate(y, first, first + lanes, act)
+@kernel
+def one_nibble(w, scales, lows, x, out):
+    """w (K / 2, 64) uint8, scales and lows (K / GROUP, 64) bits of bfloat16, x (K,) -> out (64,)"""
+    acc = numba.carray(four_rows(), (4, LANES))  # the second row: scales, the third: lows
+    for lane in range(LANES):
+        acc[0, lane] = f32(0.0)
+    for group in range((x.shape[0] + GROUP - 1) // GROUP):
+        for lane in range(LANES):
+            acc[1, lane], acc[2, lane] = widened(scales[group, lane]), widened(lows[group, lane])
+        for j in range(group * GROUP // 2, min((group + 1) * GROUP, x.shape[0]) // 2):
+            x1, x2 = x[2 * j], x[2 * j + 1]
+            for lane in range(LANES):
+                pair = i32(w[j, lane])
+                one = f32(i32(pair & i32(15))) * acc[1, lane] + acc[2, lane]
+                two = f32(i32(pair >> i32(4))) * acc[1, lane] + acc[2, lane]
+                acc[0, lane] = acc[0, lane] + one * x1 + two * x2
+    for lane in range(LANES):
+        out[lane] = acc[0, lane]
+
+
+@kernel
+def widen_half(w, first, count, panel):
+    """Inputs first : first + count -> panel (count or more, 64)."""
+    for k in range(count):
+        for lane in range(LANES):
+            panel[k, lane] = widened(w[first + k, lane])
+
+
+@kernel
+def widen_byte(w, scales, first, count, panel):
+    """The same for int8; `first` is a multiple of GROUP."""
+    for k in range(count):
+        group = (first + k) // GROUP
+        for lane in range(LANES):
+            panel[k, lane] = f32(w[first + k, lane]) * widened(scales[group, lane])
+
+
+@kernel
+def widen_nibble(w, scales, lows, first, count, panel):
+    """The same for int4; `count` is even."""
+    for j in range(count // 2):
+        group, at = (first + 2 * j) // GROUP, first // 2 + j
+        for lane in range(LANES):
+            pair, scale, low = i32(w[at, lane]), widened(scales[group, lane]), widened(lows[group, lane])
+            panel[2 * j, lane] = f32(i32(pair & i32(15))) * scale + low
+            panel[2 * j + 1, lane] = f32(i32(pair >> i32(4))) * scale + low
