@@ -26,7 +26,6 @@ from .call import Call
 from .heads import found, last_of
 from .lora import Adapters
 from .mask import Mask
-from .norm import normalise
 from .packing import check_kind
 from .position import Rotary
 from .rows import admit, rows_of
@@ -210,7 +209,7 @@ class Decoder(Model):
         assert self._step is not None
         _, _, types = rows_of(ids, mask, types, None)
         admit(ids, mask, self.context, cache)
-        x = normalise(self._step.states(ids, mask.lengths, types, cache, last), self.stack.norm, True)
+        x = self.stack.finish(self._step.states(ids, mask.lengths, types, cache, last), exact=True)
         cache.close()
         return self.head(x, self.stack.embed.tokens, mask, None)
 

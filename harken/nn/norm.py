@@ -1,4 +1,4 @@
-"""norm(x), and the one place that chooses how: torch's where gradients are needed, the kernel whose bits depend on the row alone to answer."""
+"""norm(x), and the one place that chooses how: torch's where gradients are needed, to answer a kernel whose bits depend on the row."""
 
 from __future__ import annotations
 

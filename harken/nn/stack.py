@@ -39,4 +39,8 @@ class Stack(nn.Module):
             call.bias = self.bias(call.positions, call.looks[None].keys)  # (B, N, L, M)
         for call.layer, block in enumerate(self.layers):
             x = self.blocks[block](x, call)
-        return x if self.norm is None else normalise(x, self.norm, call.exact)
+        return self.finish(x, exact=call.exact)
+
+    def finish(self, x: Tensor, *, exact: bool) -> Tensor:
+        """What comes after the last layer."""
+        return x if self.norm is None else normalise(x, self.norm, exact)

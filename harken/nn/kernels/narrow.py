@@ -74,28 +74,41 @@ def one_nibble(w, scales, lows, x, out):
 
 
 @kernel
-def widen_half(w, first, count, panel):
-    """Inputs first : first + count -> panel (count or more, 64)."""
-    for k in range(count):
+def widen_half(w, first, panel):
+    """Inputs from `first` on -> panel (as many, 64)."""
+    for k in range(panel.shape[0]):
         for lane in range(LANES):
             panel[k, lane] = widened(w[first + k, lane])
 
 
 @kernel
-def widen_byte(w, scales, first, count, panel):
+def widen_byte(w, scales, first, panel):
     """The same for int8; `first` is a multiple of GROUP."""
-    for k in range(count):
-        group = (first + k) // GROUP
+    scale = numba.carray(four_rows(), (4, LANES))
+    for begin in range(0, panel.shape[0], GROUP):
+        group = (first + begin) // GROUP
         for lane in range(LANES):
-            panel[k, lane] = f32(w[first + k, lane]) * widened(scales[group, lane])
+            scale[0, lane] = widened(scales[group, lane])
+        for k in range(begin, min(begin + GROUP, panel.shape[0])):
+            for lane in range(LANES):
+                panel[k, lane] = f32(w[first + k, lane]) * scale[0, lane]
 
 
 @kernel
-def widen_nibble(w, scales, lows, first, count, panel):
-    """The same for int4; `count` is even."""
-    for j in range(count // 2):
-        group, at = (first + 2 * j) // GROUP, first // 2 + j
+def widen_nibble(w, scales, lows, first, panel):
+    """The same for int4; `panel` has an even number."""
+    rows = numba.carray(four_rows(), (4, LANES))  # scales, lows, and what two inputs become
+    for begin in range(0, panel.shape[0], GROUP):
+        group = (first + begin) // GROUP
         for lane in range(LANES):
-            pair, scale, low = i32(w[at, lane]), widened(scales[group, lane]), widened(lows[group, lane])
-            panel[2 * j, lane] = f32(i32(pair & i32(15))) * scale + low
-            panel[2 * j + 1, lane] = f32(i32(pair >> i32(4))) * scale + low
+            rows[0, lane], rows[1, lane] = widened(scales[group, lane]), widened(lows[group, lane])
+        for k in range(begin, min(begin + GROUP, panel.shape[0]), 2):
+            at = (first + k) // 2
+            for lane in range(LANES):
+                pair = i32(w[at, lane])
+                rows[2, lane] = f32(i32(pair & i32(15))) * rows[0, lane] + rows[1, lane]
+                rows[3, lane] = f32(i32(pair >> i32(4))) * rows[0, lane] + rows[1, lane]
+            for lane in range(LANES):
+                panel[k, lane] = rows[2, lane]
+            for lane in range(LANES):
+                panel[k + 1, lane] = rows[3, lane]

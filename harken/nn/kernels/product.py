@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numba import prange
 
-# with exact.py 1db03347, machine.py 5e6ceeec, narrow.py c9ee2d16: Numba recompiles when this file changes, not when those do
+# with exact.py 1db03347, machine.py 5e6ceeec, narrow.py 44410e2d: Numba recompiles when this file changes, not when those do
 from .exact import NONE, activate, f32, kernel, parallel
 from .machine import bytes_, chars, floats, four_rows, halves
 from .narrow import GROUP, LANES, one_byte, one_half, one_nibble, widen_byte, widen_half, widen_nibble
@@ -88,61 +88,42 @@ def advance(w, x, first, out):
 
 
 @kernel
-def sums_of_one(matrix, block, x, out):
-    """x (K,) -> out (64,): the sums of one block of outputs, for one row, whose weights are widened as they are read."""
-    inner, kind, codes = x.shape[0], matrix[KIND], matrix[CODES]
+def block_of(matrix, block, x, out, panel):
+    """x (R, K) -> out (R, 64) = x Wᵀ + b of one block of outputs. One row's weights are widened as they are read; many rows share weights
+    that were widened once, into the panel."""
+    count, inner, kind, codes = x.shape[0], x.shape[1], matrix[KIND], matrix[CODES]
     groups = (inner + GROUP - 1) // GROUP
-    padded, at = groups * GROUP, block * groups * LANES * 2
-    if kind == WHOLE:
-        one_whole(numba.carray(floats(codes + block * inner * LANES * 4), (inner, LANES)), x, out)
-    elif kind == HALF:
-        one_half(numba.carray(halves(codes + block * inner * LANES * 2), (inner, LANES)), x, out)
-    elif kind == BYTE:
-        scales = numba.carray(halves(matrix[SCALES] + at), (groups, LANES))
-        one_byte(numba.carray(chars(codes + block * padded * LANES), (padded, LANES)), scales, x, out)
-    else:
-        scales, lows = numba.carray(halves(matrix[SCALES] + at), (groups, LANES)), numba.carray(halves(matrix[LOWS] + at), (groups, LANES))
-        one_nibble(numba.carray(bytes_(codes + block * padded // 2 * LANES), (padded // 2, LANES)), scales, lows, x, out)
-
-
-@kernel
-def sums_of_many(matrix, block, x, out, panel):
-    """x (R, K) -> out (R, 64): the same for many rows, which share weights widened once, into the panel."""
-    inner, kind, codes = x.shape[1], matrix[KIND], matrix[CODES]
-    groups = (inner + GROUP - 1) // GROUP
-    padded, at = groups * GROUP, block * groups * LANES * 2
+    padded = inner if kind <= HALF else groups * GROUP
+    whole = numba.carray(floats(codes + block * inner * LANES * 4), (inner, LANES))
+    half = numba.carray(halves(codes + block * inner * LANES * 2), (inner, LANES))
+    quarter = numba.carray(chars(codes + block * padded * LANES), (padded, LANES))
+    eighth = numba.carray(bytes_(codes + block * padded // 2 * LANES), (padded // 2, LANES))
+    scales = numba.carray(halves(matrix[SCALES] + block * groups * LANES * 2), (groups, LANES))
+    lows = numba.carray(halves(matrix[LOWS] + block * groups * LANES * 2), (groups, LANES))
     out[:, :] = f32(0.0)
-    for first in range(0, inner, PANEL):
-        count = min(PANEL, inner - first)
+    for first in range(0, inner if count > 1 else 0, PANEL):
+        part = panel[: min(PANEL, inner - first)]
         if kind == WHOLE:
-            advance(numba.carray(floats(codes + (block * inner + first) * LANES * 4), (count, LANES)), x, first, out)
-            continue
-        if kind == HALF:
-            widen_half(numba.carray(halves(codes + block * inner * LANES * 2), (inner, LANES)), first, count, panel)
+            part = whole[first : first + part.shape[0]]
+        elif kind == HALF:
+            widen_half(half, first, part)
+        elif kind == BYTE:
+            widen_byte(quarter, scales, first, part)
         else:
-            scales = numba.carray(halves(matrix[SCALES] + at), (groups, LANES))
-            if kind == BYTE:
-                widen_byte(numba.carray(chars(codes + block * padded * LANES), (padded, LANES)), scales, first, count, panel)
-            else:
-                lows = numba.carray(halves(matrix[LOWS] + at), (groups, LANES))
-                pairs = numba.carray(bytes_(codes + block * padded // 2 * LANES), (padded // 2, LANES))
-                widen_nibble(pairs, scales, lows, first, count, panel)
-        advance(panel[:count], x, first, out)
-
-
-@kernel
-def block_of(matrix, block, x, act, out, panel):
-    """x (R, K) -> out (R, 64) = act(x Wᵀ + b) of one block of outputs."""
-    if x.shape[0] == 1:
-        sums_of_one(matrix, block, x[0], out[0])
-    else:
-        sums_of_many(matrix, block, x, out, panel)
+            widen_nibble(eighth, scales, lows, first, part)
+        advance(part, x, first, out)
+    if count == 1 and kind == WHOLE:
+        one_whole(whole, x[0], out[0])
+    elif count == 1 and kind == HALF:
+        one_half(half, x[0], out[0])
+    elif count == 1 and kind == BYTE:
+        one_byte(quarter, scales, x[0], out[0])
+    elif count == 1:
+        one_nibble(eighth, scales, lows, x[0], out[0])
     bias = numba.carray(floats(matrix[BIAS] + block * LANES * 4), (LANES,))
-    for r in range(out.shape[0]):
+    for r in range(count):
         for lane in range(LANES):
             out[r, lane] += bias[lane]
-    if act != NONE:
-        activate(out, 0, LANES, act)
 
 
 @parallel
@@ -155,7 +136,9 @@ def product(matrix, x, act, y):
         part, panel = np.empty((min(count, SLAB), LANES), np.float32), np.empty((PANEL if count > 1 else 1, LANES), np.float32)
         for r in range(0, count, SLAB):
             rows = min(SLAB, count - r)
-            block_of(matrix, block, x[r : r + rows], act, part[:rows], panel)
+            block_of(matrix, block, x[r : r + rows], part[:rows], panel)
+            if act != NONE:
+                activate(part[:rows], 0, LANES, act)
             for row in range(rows):
                 for lane in range(lanes):
                     y[r + row, first + lane] = part[row, lane]

@@ -1,4 +1,4 @@
-"""All blocks of a decoder in one call: x = x + out(attention(norm x)), x = x + mlp(norm x), layer after layer, for the new tokens of every row.
+"""All blocks of a decoder in one call: x = x + attention(norm x), x = x + mlp(norm x), layer after layer, for the new tokens of all rows.
 
 A step of one token is hundreds of small pieces of work, and to ask for each from Python costs more than most of them. Here the threads go
 through all of them together: normalise, project, look, project, normalise, widen, narrow, each a turn (`machine.py`) whose items are blocks
@@ -13,9 +13,9 @@ import numba
 import numpy as np
 from numba import prange
 
-# with exact.py 1db03347, machine.py 5e6ceeec, product.py 39478216, norm.py c37a0f24, attention.py df890bb9: Numba recompiles when this file changes, not when those do
+# with exact.py 1db03347, machine.py 5e6ceeec, product.py b743a1f8, norm.py c37a0f24, attention.py 0b24c044: Numba recompiles file by file
 from .attention import gather, gather4, softmax
-from .exact import NONE, f32, helper, kernel, parallel
+from .exact import NONE, activate, f32, helper, kernel, parallel
 from .machine import APART, DONE, floats, take, wait
 from .norm import LAYER, normalise
 from .product import LANES, MATRIX, OUTPUTS, PANEL, block_of
@@ -33,7 +33,7 @@ ROW, BEGIN, COUNT, SLOT, POSITION = range(5)
 """What a row reads: its place in the cache, its first token among the T, how many; the first one's slot in the cache and its position."""
 SHARE = 8
 """Tokens that are normalised as one item."""
-PHASES = 7
+PHASES = 8
 
 
 @kernel
@@ -61,7 +61,7 @@ def projected(matrix, x, add, out, part, panel, turns, turn):
         block = take(turns, turn)
         if block >= count:
             break
-        block_of(matrix, block, x, NONE, part, panel)
+        block_of(matrix, block, x, part, panel)
         first = block * LANES
         for t in range(x.shape[0]):
             for lane in range(min(LANES, matrix[OUTPUTS] - first)):
@@ -71,7 +71,7 @@ def projected(matrix, x, add, out, part, panel, turns, turn):
 
 
 @kernel
-def hidden(line, x, out, part, other, panel, turns, turn):
+def hidden(line, x, out, part, panel, turns, turn):
     """out (T, F) = act(up x), or act(gate x) · up x"""
     act, gate, up = line[ACT], line[GATE : GATE + MATRIX], line[UP : UP + MATRIX]
     count, gated = (up[OUTPUTS] + LANES - 1) // LANES, gate[OUTPUTS] > 0
@@ -81,16 +81,13 @@ def hidden(line, x, out, part, other, panel, turns, turn):
             break
         first = block * LANES
         lanes = min(LANES, up[OUTPUTS] - first)
-        block_of(up, block, x, NONE if gated else act, part, panel)
-        if gated:
-            block_of(gate, block, x, act, other, panel)
+        for side in range(2 if gated else 1):
+            block_of(up if side == 1 or not gated else gate, block, x, part, panel)
+            if side == 0 and act != NONE:
+                activate(part, 0, LANES, act)
             for t in range(x.shape[0]):
                 for lane in range(lanes):
-                    out[t, first + lane] = other[t, lane] * part[t, lane]
-        else:
-            for t in range(x.shape[0]):
-                for lane in range(lanes):
-                    out[t, first + lane] = part[t, lane]
+                    out[t, first + lane] = out[t, first + lane] * part[t, lane] if side == 1 else part[t, lane]
         take(turns, turn + DONE)
     wait(turns, turn, count)
 
@@ -117,7 +114,7 @@ def turned(line, numbers, which, x, position, rotations):
 
 @kernel
 def look(parts, answers, row, head, share, keys, values, window, scale, space, four):
-    """The queries of a row's new tokens, of the `share` heads from `head` on, which share keys (K, M) and values (M, K) -> their answers."""
+    """The queries of a row's new tokens, of `share` heads from `head` on, which share keys (K, M) and values (M, K) -> their answers."""
     begin, new, slot = row[BEGIN], row[COUNT], row[SLOT]
     for r in range(0, share * new, 4):
         count = min(4, share * new - r)
@@ -126,7 +123,7 @@ def look(parts, answers, row, head, share, keys, values, window, scale, space, f
             t = (r + i) % new
             first, last = min(first, max(slot + t - window + 1, 0) if window > 0 else 0), max(last, slot + t + 1)
             four[i] = parts[begin + t, head + (r + i) // new]
-        scores = space[: count * (last - first)].reshape(count, last - first)
+        scores = numba.carray(floats(space.ctypes.data), (count, last - first))
         scores[:, :] = f32(0.0)
         if count == 4:
             gather4(four, keys, first, scores)
@@ -150,7 +147,8 @@ def looked(line, numbers, qkv, rows, memory, rotations, sizes, out, space, turns
     share, tokens = heads // groups, qkv.shape[0]
     keys = numba.carray(floats(memory[0]), (sizes[BATCH], groups, width, room))
     values = numba.carray(floats(memory[1]), (sizes[BATCH], groups, room, width))
-    parts, answers = qkv.reshape(tokens, heads + 2 * groups, width), out.reshape(tokens, heads, width)
+    parts = numba.carray(floats(qkv.ctypes.data), (tokens, heads + 2 * groups, width))
+    answers = numba.carray(floats(out.ctypes.data), (tokens, heads, width))
     four = np.empty((4, width), np.float32)
     count = rows.shape[0] * groups
     while True:
@@ -173,32 +171,27 @@ def looked(line, numbers, qkv, rows, memory, rotations, sizes, out, space, turns
     wait(turns, turn, count)
 
 
-@kernel
-def walk(plan, numbers, x, rows, memory, rotations, sizes, buffers, turns):
-    """What one thread does of all layers."""
-    normal, qkv, answers, inner = buffers
-    tokens = x.shape[0]
-    part, other = np.empty((tokens, LANES), np.float32), np.empty((tokens, LANES), np.float32)
-    panel, space = np.empty((PANEL, LANES), np.float32), np.empty(4 * sizes[ROOM], np.float32)
-    for layer in range(plan.shape[0]):
-        line, turn = plan[layer], layer * PHASES * APART
-        normalised(line, ATTN_NORM, numbers[layer, ATTN_NORM], x, normal, turns, turn)
-        projected(line[QKV : QKV + MATRIX], normal, False, qkv, part, panel, turns, turn + APART)
-        looked(line, numbers[layer], qkv, rows, memory[layer], rotations, sizes, answers, space, turns, turn + 2 * APART)
-        projected(line[OUT : OUT + MATRIX], answers, True, x, part, panel, turns, turn + 3 * APART)
-        normalised(line, MLP_NORM, numbers[layer, MLP_NORM], x, normal, turns, turn + 4 * APART)
-        hidden(line, normal, inner, part, other, panel, turns, turn + 5 * APART)
-        projected(line[DOWN : DOWN + MATRIX], inner, True, x, part, panel, turns, turn + 6 * APART)
-
-
 @parallel
 def step(plan, numbers, x, rows, memory, rotations, sizes, threads):
-    """plan (layers, LAYER_WIDTH) and numbers (layers, 5): the model · x (T, D), in place · rows (rows, 5) int64 · memory (layers, 2): where
-    the keys (B, G, K, M) and the values (B, G, M, K) lie · rotations (positions, 2, K / 2), or (0, ...) where nothing turns · sizes (6,)."""
+    """plan (layers, LAYER_WIDTH) and numbers (layers, 5): the model · x (T, D), in place · rows (rows, 5) int64 · memory (layers, 2):
+    where the keys (B, G, K, M) and the values (B, G, M, K) lie · rotations (positions, 2, K / 2), or (0, ...) where nothing turns."""
     tokens, dim = x.shape
     heads, width = sizes[HEADS], sizes[WIDTH]
     normal, answers = np.empty((tokens, dim), np.float32), np.empty((tokens, heads * width), np.float32)
     qkv, inner = np.empty((tokens, (heads + 2 * sizes[GROUPS]) * width), np.float32), np.empty((tokens, sizes[HIDDEN]), np.float32)
     turns = np.zeros(plan.shape[0] * PHASES * APART, np.int64)
     for _ in prange(threads):
-        walk(plan, numbers, x, rows, memory, rotations, sizes, (normal, qkv, answers, inner), turns)
+        part, panel = np.empty((tokens, LANES), np.float32), np.empty((PANEL, LANES), np.float32)
+        space = np.empty(4 * sizes[ROOM], np.float32)
+        for layer in range(plan.shape[0]):
+            line, turn = plan[layer], layer * PHASES * APART
+            for half in range(2):  # x + attention(norm x), then x + mlp(norm x)
+                normalised(line, half, numbers[layer, half], x, normal, turns, turn)
+                if half == 0:
+                    projected(line[QKV : QKV + MATRIX], normal, False, qkv, part, panel, turns, turn + APART)
+                    looked(line, numbers[layer], qkv, rows, memory[layer], rotations, sizes, answers, space, turns, turn + 2 * APART)
+                    projected(line[OUT : OUT + MATRIX], answers, True, x, part, panel, turns, turn + 3 * APART)
+                else:
+                    hidden(line, normal, inner, part, panel, turns, turn + APART)
+                    projected(line[DOWN : DOWN + MATRIX], inner, True, x, part, panel, turns, turn + 2 * APART)
+                turn += 4 * APART
