@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numba import prange
 
-# with exact.py 1db03347, machine.py 5e6ceeec: Numba recompiles when this file changes, not when those do
+# with exact.py 1db03347, machine.py b908a467: Numba recompiles when this file changes, not when those do
 from .exact import exp, f32, helper, kernel, parallel
 from .machine import floats
 

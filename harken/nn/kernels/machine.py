@@ -9,12 +9,13 @@ on. Which thread takes an item changes no sum.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic as _intrinsic
 
 # with exact.py 1db03347: Numba recompiles when this file changes, not when that one does
 from .exact import helper
@@ -24,6 +25,11 @@ DONE, APART = 8, 16
 PATIENCE = 2_000
 """Looks at a counter, about a microsecond, before a waiting thread lets others run."""
 GIVE_WAY = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+
+
+def intrinsic(function: Callable) -> Any:
+    """An operation of compiled code: what is written here is its type and its instructions; it is called without the first argument."""
+    return _intrinsic(function)
 
 
 def _pointer(element: types.Type) -> Any:

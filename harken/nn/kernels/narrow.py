@@ -5,7 +5,7 @@
     int4       w = q · scale + low,    q from 0 to 15, two inputs to a byte, the earlier in its lower half
 
 q · scale is exact in float32, so a product has the very bits of the float32 product with the weights as they are given back: that is the
-twin. What is read from memory is less, and reading is what a single row waits for: `one_*` widen in registers. Several rows share what
+twin. What is read from memory is less, and reading is what few rows wait for: `one_*` and `four_*` widen in registers. Many rows share what
 `widen_*` puts into a panel, small enough to stay in the nearest cache.   K inputs · all arrays are those of one block of 64 outputs
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-# with exact.py 1db03347, machine.py 5e6ceeec: Numba recompiles when this file changes, not when those do
+# with exact.py 1db03347, machine.py b908a467: Numba recompiles when this file changes, not when those do
 from .exact import f32, kernel, widened
 from .machine import four_rows
 
@@ -71,6 +71,74 @@ def one_nibble(w, scales, lows, x, out):
                 acc[0, lane] = acc[0, lane] + one * x1 + two * x2
     for lane in range(LANES):
         out[lane] = acc[0, lane]
+
+
+@kernel
+def four_half(w, x, out):
+    """Four rows x (4, K) -> out (4, 64) that share each weight as it is widened."""
+    acc = numba.carray(four_rows(), (4, LANES))
+    for row in range(4):
+        for lane in range(LANES):
+            acc[row, lane] = f32(0.0)
+    for k in range(x.shape[1]):
+        x0, x1, x2, x3 = x[0, k], x[1, k], x[2, k], x[3, k]
+        for lane in range(LANES):
+            value = widened(w[k, lane])
+            acc[0, lane] += value * x0
+            acc[1, lane] += value * x1
+            acc[2, lane] += value * x2
+            acc[3, lane] += value * x3
+    for row in range(4):
+        for lane in range(LANES):
+            out[row, lane] = acc[row, lane]
+
+
+@kernel
+def four_byte(w, scales, x, out):
+    """The same for int8."""
+    acc, scale = numba.carray(four_rows(), (4, LANES)), numba.carray(four_rows(), (4, LANES))
+    for row in range(4):
+        for lane in range(LANES):
+            acc[row, lane] = f32(0.0)
+    for group in range((x.shape[1] + GROUP - 1) // GROUP):
+        for lane in range(LANES):
+            scale[0, lane] = widened(scales[group, lane])
+        for k in range(group * GROUP, min(group * GROUP + GROUP, x.shape[1])):
+            x0, x1, x2, x3 = x[0, k], x[1, k], x[2, k], x[3, k]
+            for lane in range(LANES):
+                value = f32(w[k, lane]) * scale[0, lane]
+                acc[0, lane] += value * x0
+                acc[1, lane] += value * x1
+                acc[2, lane] += value * x2
+                acc[3, lane] += value * x3
+    for row in range(4):
+        for lane in range(LANES):
+            out[row, lane] = acc[row, lane]
+
+
+@kernel
+def four_nibble(w, scales, lows, x, out):
+    """The same for int4."""
+    acc, scale = numba.carray(four_rows(), (4, LANES)), numba.carray(four_rows(), (4, LANES))  # of the latter, the second row: lows
+    for row in range(4):
+        for lane in range(LANES):
+            acc[row, lane] = f32(0.0)
+    for group in range((x.shape[1] + GROUP - 1) // GROUP):
+        for lane in range(LANES):
+            scale[0, lane], scale[1, lane] = widened(scales[group, lane]), widened(lows[group, lane])
+        for k in range(group * GROUP, min(group * GROUP + GROUP, x.shape[1]), 2):
+            at = k // 2
+            for lane in range(LANES):
+                pair = i32(w[at, lane])
+                one = f32(i32(pair & i32(15))) * scale[0, lane] + scale[1, lane]
+                two = f32(i32(pair >> i32(4))) * scale[0, lane] + scale[1, lane]
+                acc[0, lane] = acc[0, lane] + one * x[0, k] + two * x[0, k + 1]
+                acc[1, lane] = acc[1, lane] + one * x[1, k] + two * x[1, k + 1]
+                acc[2, lane] = acc[2, lane] + one * x[2, k] + two * x[2, k + 1]
+                acc[3, lane] = acc[3, lane] + one * x[3, k] + two * x[3, k + 1]
+    for row in range(4):
+        for lane in range(LANES):
+            out[row, lane] = acc[row, lane]
 
 
 @kernel

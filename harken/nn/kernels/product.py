@@ -10,17 +10,31 @@ import numba
 import numpy as np
 from numba import prange
 
-# with exact.py 1db03347, machine.py 5e6ceeec, narrow.py 44410e2d: Numba recompiles when this file changes, not when those do
+# with exact.py 1db03347, machine.py b908a467, narrow.py a2eed398: Numba recompiles when this file changes, not when those do
 from .exact import NONE, activate, f32, kernel, parallel
 from .machine import bytes_, chars, floats, four_rows, halves
-from .narrow import GROUP, LANES, one_byte, one_half, one_nibble, widen_byte, widen_half, widen_nibble
+from .narrow import (
+    GROUP,
+    LANES,
+    four_byte,
+    four_half,
+    four_nibble,
+    one_byte,
+    one_half,
+    one_nibble,
+    widen_byte,
+    widen_half,
+    widen_nibble,
+)
 
 WHOLE, HALF, BYTE, NIBBLE = range(4)
 """How weights are held, as the compiled code sees it."""
 KIND, CODES, SCALES, LOWS, BIAS, OUTPUTS, MATRIX = range(7)
 """Where a matrix of a model, six int64, says how it is held, where its arrays lie and how many outputs it has."""
 PANEL = 128
-"""Inputs that many rows are multiplied with before the next: 32 KB of weights, which stay in the nearest cache."""
+"""Inputs that are widened at once: 32 KB of weights, which stay in the nearest cache."""
+MANY = 32
+"""Rows from which on it pays to widen weights once for all."""
 SLAB = 256
 """Rows that share a panel."""
 
@@ -89,8 +103,8 @@ def advance(w, x, first, out):
 
 @kernel
 def block_of(matrix, block, x, out, panel):
-    """x (R, K) -> out (R, 64) = x Wᵀ + b of one block of outputs. One row's weights are widened as they are read; many rows share weights
-    that were widened once, into the panel."""
+    """x (R, K) -> out (R, 64) = x Wᵀ + b of one block of outputs. Few rows widen weights as they are read; many rows share weights that
+    were widened once, into the panel."""
     count, inner, kind, codes = x.shape[0], x.shape[1], matrix[KIND], matrix[CODES]
     groups = (inner + GROUP - 1) // GROUP
     padded = inner if kind <= HALF else groups * GROUP
@@ -100,26 +114,38 @@ def block_of(matrix, block, x, out, panel):
     eighth = numba.carray(bytes_(codes + block * padded // 2 * LANES), (padded // 2, LANES))
     scales = numba.carray(halves(matrix[SCALES] + block * groups * LANES * 2), (groups, LANES))
     lows = numba.carray(halves(matrix[LOWS] + block * groups * LANES * 2), (groups, LANES))
-    out[:, :] = f32(0.0)
-    for first in range(0, inner if count > 1 else 0, PANEL):
-        part = panel[: min(PANEL, inner - first)]
-        if kind == WHOLE:
-            part = whole[first : first + part.shape[0]]
-        elif kind == HALF:
-            widen_half(half, first, part)
-        elif kind == BYTE:
-            widen_byte(quarter, scales, first, part)
-        else:
-            widen_nibble(eighth, scales, lows, first, part)
-        advance(part, x, first, out)
-    if count == 1 and kind == WHOLE:
-        one_whole(whole, x[0], out[0])
-    elif count == 1 and kind == HALF:
-        one_half(half, x[0], out[0])
-    elif count == 1 and kind == BYTE:
-        one_byte(quarter, scales, x[0], out[0])
-    elif count == 1:
-        one_nibble(eighth, scales, lows, x[0], out[0])
+    if kind == WHOLE and count > 1:
+        out[:, :] = f32(0.0)
+        advance(whole, x, 0, out)
+    elif count >= MANY:
+        out[:, :] = f32(0.0)
+        for first in range(0, inner, PANEL):
+            part = panel[: min(PANEL, inner - first)]
+            if kind == HALF:
+                widen_half(half, first, part)
+            elif kind == BYTE:
+                widen_byte(quarter, scales, first, part)
+            else:
+                widen_nibble(eighth, scales, lows, first, part)
+            advance(part, x, first, out)
+    else:
+        fours = count - count % 4
+        for r in range(0, fours, 4):
+            if kind == HALF:
+                four_half(half, x[r : r + 4], out[r : r + 4])
+            elif kind == BYTE:
+                four_byte(quarter, scales, x[r : r + 4], out[r : r + 4])
+            else:
+                four_nibble(eighth, scales, lows, x[r : r + 4], out[r : r + 4])
+        for r in range(fours, count):
+            if kind == WHOLE:
+                one_whole(whole, x[r], out[r])
+            elif kind == HALF:
+                one_half(half, x[r], out[r])
+            elif kind == BYTE:
+                one_byte(quarter, scales, x[r], out[r])
+            else:
+                one_nibble(eighth, scales, lows, x[r], out[r])
     bias = numba.carray(floats(matrix[BIAS] + block * LANES * 4), (LANES,))
     for r in range(count):
         for lane in range(LANES):
