@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .kernels import exact as kernels
-from .kernels.product import LANES, product
+from .kernels.product import KIND, LANES, NIBBLE, product
 from .quant import Held, hold, values
 
 _FUNCTIONS = {
@@ -168,6 +168,8 @@ def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
     if place is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()
+    if layer.inputs % 2 and place.line[KIND] == NIBBLE:  # two inputs to a byte
+        rows = F.pad(rows, (0, 1))
     y = torch.empty(rows.shape[0], layer.outputs)
     kernels.use_threads(layer.outputs * rows.numel())
     product(place.line, rows.numpy(), NUMBERS[act], y.numpy())
