@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from .attend import attend
 from .call import Call
 from .linear import Linear
+from .norm import normalise
 from .position import Rotary
 
 
@@ -53,7 +54,7 @@ class SelfAttention(nn.Module):
         qk, v = qkv.split([self.heads + self.kv_heads, self.kv_heads], 2)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = qk.split([self.heads, self.kv_heads], 2)
-            qk = torch.cat([self.q_norm(q), self.k_norm(k)], 2)
+            qk = torch.cat([normalise(q, self.q_norm, call.exact), normalise(k, self.k_norm, call.exact)], 2)
         if self.rotary is not None:
             qk = self.rotary(qk, call.positions)
         q, k = qk.split([self.heads, self.kv_heads], 2)

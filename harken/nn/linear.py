@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
-from .frozen import product, whole
+from . import frozen
 from .kernels import exact as kernels
-from .kernels.product import LANES
+from .kernels.product import KIND, LANES, NIBBLE, product
 from .quant import Held, hold, values
 
 _FUNCTIONS = {
@@ -47,6 +47,17 @@ def known(act: str) -> str:
 
 UPDATES = "updates"
 """What a Linear calls the updates of adapters on it; no table of a family names them."""
+
+
+class Place:
+    """Where a packed weight lies, six int64 as the kernels read them (`kernels/product.py`). What is copied lies elsewhere, so a copy of
+    this is None."""
+
+    def __init__(self, held: Held, bias: Tensor, outputs: int):
+        self.line = np.array([*held.place(), bias.data_ptr(), outputs], np.int64)
+
+    def __reduce__(self):
+        return type(None), ()
 
 
 class Change(Protocol):
@@ -79,6 +90,7 @@ class Linear(nn.Module):
         self.register_buffer("packed", None, persistent=False)
         self._held: Held | None = None  # the packed weight
         self.frozen = False  # whether it is held so while others learn
+        self._place: Place | None = None
         bound = 1 / math.sqrt(inputs)
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -92,13 +104,24 @@ class Linear(nn.Module):
         """A tensor with the precision and the place of what it answers."""
         return self.weight if self.packed is None else self.packed
 
+    @property
+    def place(self) -> Place | None:
+        """Where the packed weight lies; None: it is not packed."""
+        if self._place is None and self._held is not None and self.packed is not None:
+            self._place = Place(self._held, self.packed, self.outputs)
+        return self._place
+
+    def _apply(self, fn, recurse=True):
+        self._place = None  # what is packed may move
+        return super()._apply(fn, recurse)
+
     def values(self) -> Tensor:
         """The weight (N, K); of a packed layer a copy, in float32."""
         return self.weight if self._held is None else values(self._held, self.outputs, self.inputs)
 
     def read(self, dtype: torch.dtype) -> Tensor:
         """The weight (N, K) in this precision, for the moment; no gradient reaches it."""
-        return self.weight.detach().to(dtype) if self._held is None else whole(self._held, self.outputs, self.inputs, dtype)
+        return self.weight.detach().to(dtype) if self._held is None else frozen.whole(self._held, self.outputs, self.inputs, dtype)
 
     def matrix(self) -> Tensor:
         """(N, K): what it multiplies with, adapters included; gradients reach them."""
@@ -129,7 +152,7 @@ class Linear(nn.Module):
     @torch.inference_mode(False)
     def unpack(self) -> None:
         """Give the parameter, the very same object, its (N, K) values back, as far as the packed weight still knew them."""
-        self.packed = None
+        self.packed = self._place = None
         if self._held is not None and not self.frozen:
             self.weight.data = self.values().to(self.weight.dtype)
             self._held = None
@@ -166,13 +189,17 @@ def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
 
 def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
     """The packed kernel when the layer is packed, else torch (its slow twin), which learns."""
-    if layer._held is not None and layer.packed is None:
-        return ACTIVATIONS[act](product(x, layer._held, layer.bias, layer.outputs))
-    if layer._held is None or layer.packed is None:
+    place = layer.place
+    if place is None and layer._held is not None:
+        return ACTIVATIONS[act](frozen.product(x, layer._held, layer.bias, layer.outputs))
+    if place is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()
+    if layer.inputs % 2 and place.line[KIND] == NIBBLE:  # two inputs to a byte
+        rows = F.pad(rows, (0, 1))
     y = torch.empty(rows.shape[0], layer.outputs)
-    layer._held.product(rows.numpy(), layer.packed.numpy(), NUMBERS[act], y.numpy())
+    kernels.use_threads(layer.outputs * rows.numel())
+    product(place.line, rows.numpy(), NUMBERS[act], y.numpy())
     return y.view(*x.shape[:-1], layer.outputs)
 
 

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from .block import Block
 from .call import Call
 from .embedding import Embedding
+from .norm import normalise
 from .relative import RelativeBias
 
 
@@ -45,4 +46,8 @@ class Stack(nn.Module):
                 x = checkpoint(self.blocks[block], x, dataclasses.replace(call), use_reentrant=False)
             else:
                 x = self.blocks[block](x, call)
-        return x if self.norm is None else self.norm(x)
+        return self.finish(x, exact=call.exact)
+
+    def finish(self, x: Tensor, *, exact: bool) -> Tensor:
+        """What comes after the last layer."""
+        return x if self.norm is None else normalise(x, self.norm, exact)

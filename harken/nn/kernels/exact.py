@@ -35,8 +35,9 @@ def kernel(function: Callable) -> Any:
 
 
 def helper(function: Callable) -> Any:
-    """Compile a scalar function used inside kernels: strict IEEE, so a vector lane and a scalar tail give the same bits."""
-    return numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+    """Compile a scalar function used inside kernels: strict IEEE, so a vector lane and a scalar tail give the same bits. Said outright, as
+    Numba would else take over what the first caller to compile it allows."""
+    return numba.njit(fastmath=False, cache=True, error_model="numpy", nogil=True)(function)
 
 
 ALONE = 250_000
@@ -44,8 +45,8 @@ ALONE = 250_000
 _now = threading.local()  # what Numba's own setting is, which is one of each Python thread too
 
 
-def use_threads(work: int) -> None:
-    """Let the next kernel of this thread, with `work` multiply-adds, run on as many threads as torch does, a small one on one."""
+def use_threads(work: int) -> int:
+    """Let the next kernel of this thread, with `work` multiply-adds, run on as many threads as torch does, a small one on one; how many."""
     most: int = numba.config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue]
     before = torch.get_num_threads()
     count = 1 if work < ALONE else min(before, most)
@@ -54,6 +55,7 @@ def use_threads(work: int) -> None:
         _now.count = count
         if torch.get_num_threads() != before:  # the first time Numba starts its threads, and tells the OpenMP they share to use them all
             torch.set_num_threads(before)
+    return count
 
 
 @helper
