@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 
 import torch
 
-from ..base.errors import InputError, did_you_mean
+from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.report import say
 from ..families import names
@@ -22,8 +22,8 @@ from ..text.tokenizer import Tokenizer
 from . import origin
 from .adapter_config import adapter_folder, base_of, read_setting
 from .adapters import head_rows, put_on, reread
-from .choose import choose
-from .coded import BITS, SETTING, held_of
+from .choose import check_dtype, hold, read_as
+from .coded import SETTING, held_of
 from .files import GENERATION, UPDATES, WEIGHTS, existing, is_adapter, weight_files
 from .fill import Filled, filled
 from .hub import located
@@ -58,7 +58,6 @@ WRITING = frozenset(
     )
 )
 """Keys of config.json, in older checkpoints, that say how to write."""
-DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 
 @overload
@@ -120,33 +119,18 @@ def load(
     InputError names the file and the mend: no such folder, no config.json, an unknown family, a missing, foreign, misshapen or
     damaged tensor, a file that asks to run code, a tokenizer that does not fit the vocabulary.
     """
-    if dtype not in (known := (*DTYPES, *BITS.values())):
-        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), known)}")
     place = device_of(device)
+    check_dtype(dtype)
     folder = existing(located(source, revision=revision, token=token))
     config = config_of(folder, task)
     words = tokenizer_of(folder, config) if tokenizer else None
-    own, narrow = _checked(base_of(folder), dtype, place), dtype in BITS.values()
-    model = model_of(folder, config, dtype="float32" if narrow else dtype, device=place).model
+    model = model_of(folder, config, dtype=read_as(base_of(folder), dtype, place), device=place).model
     for name, each in (adapters or {}).items():
         put_on(model, adapter_folder(each, folder, token), name)
     if adapters:
         model.adapters.use(next(iter(adapters)))
-    if narrow:
-        model.pack(dtype)
-    elif dtype == "auto" and own is None and place.type == "cpu":
-        choose(model, words, folder, text)
+    hold(model, words, folder, dtype, text)
     return model, words
-
-
-def _checked(folder: Path, dtype: str, device: torch.device) -> str | None:
-    """How a folder's weights are quantised. InputError unless they can be held as `dtype`."""
-    own = held_of(folder)
-    if own is not None and dtype not in ("float32", "auto", own):
-        raise InputError(f"{folder} is quantised to {own}, so it cannot be {dtype}: leave dtype out, or take the model as it was before")
-    if dtype in BITS.values() and device.type != "cpu":
-        raise InputError(f"dtype {dtype} is for a CPU: on {device} take bfloat16")
-    return own
 
 
 def config_of(folder: Path, task: str | None = None) -> Config:
@@ -180,13 +164,19 @@ def _begin(config: SourceConfig, values: dict[str, Any], path: Path) -> None:
             setattr(config, name, said)
 
 
-def opened(source: str | os.PathLike[str] | tuple[Model, Tokenizer]) -> tuple[Model, Tokenizer]:
-    """A (model, tokenizer): as given, or loaded from the folder that was named."""
+def opened(
+    source: str | os.PathLike[str] | tuple[Model, Tokenizer], dtype: str | None = None, text: str | os.PathLike[str] | None = None
+) -> tuple[Model, Tokenizer]:
+    """A (model, tokenizer): as given, or loaded from the folder that was named, with weights as `load` holds them."""
+    if text is not None and dtype != "auto":
+        raise InputError(f"{text} is what dtype auto chooses by: take dtype auto, or leave the text out")
     if isinstance(source, tuple):
+        if dtype is not None:
+            raise InputError(f"dtype {dtype} is for a model that is read from a folder: give it to harken.load instead")
         return source
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"a model is the path of its folder or a (model, tokenizer) pair, not {type(source).__name__}")
-    return load(source)
+    return load(source, dtype=dtype or "float32", text=text)
 
 
 def read_weights(model: Model, path: Path) -> None:
