@@ -167,7 +167,7 @@ def _begin(config: SourceConfig, values: dict[str, Any], path: Path) -> None:
 def opened(
     source: str | os.PathLike[str] | tuple[Model, Tokenizer], dtype: str | None = None, text: str | os.PathLike[str] | None = None
 ) -> tuple[Model, Tokenizer]:
-    """A (model, tokenizer): as given, or loaded from the folder that was named, with weights as `load` holds them."""
+    """A (model, tokenizer), to answer: as given, or loaded from the folder that was named, with weights as `load` holds them."""
     if text is not None and dtype != "auto":
         raise InputError(f"{text} is what dtype auto chooses by: take dtype auto, or leave the text out")
     if isinstance(source, tuple):
@@ -176,7 +176,12 @@ def opened(
         return source
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"a model is the path of its folder or a (model, tokenizer) pair, not {type(source).__name__}")
-    return load(source, dtype=dtype or "float32", text=text)
+    folder, dtype = existing(located(source)), check_dtype(dtype or "float32")
+    config = config_of(folder)
+    words = tokenizer_of(folder, config)
+    model = model_of(folder, config, dtype=read_as(base_of(folder), dtype, CPU), mapped=True).model
+    hold(model, words, folder, dtype, text)
+    return model, words
 
 
 def read_weights(model: Model, path: Path) -> None:
@@ -197,12 +202,15 @@ def read_weights(model: Model, path: Path) -> None:
             names.put(model, spots[found.known[name]], tensor)
 
 
-def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: torch.device = CPU, renew: bool = False) -> Filled:
+def model_of(
+    folder: Path, config: Config, *, dtype: str = "float32", device: torch.device = CPU, renew: bool = False, mapped: bool = False
+) -> Filled:
     """A folder's weights in a model of this config; what they have too little or too much of is said. `renew`: the last layer of the head
-    is made new, as what the file has there tells something else apart. Of an adapter's folder the base, with the adapter on."""
+    is made new, as what the file has there tells something else apart · `mapped`: see `filled`. Of an adapter's folder the base, with the
+    adapter on."""
     if is_adapter(folder):
         return _adapted(folder, config, dtype, device)
-    found = _filled(folder, config, dtype, device, renew)
+    found = _filled(folder, config, dtype, device, renew, mapped)
     _tell(found, folder)
     return found
 
@@ -220,12 +228,11 @@ def _adapted(folder: Path, config: Config, dtype: str, device: torch.device) -> 
     return found
 
 
-def _filled(folder: Path, config: Config, dtype: str, device: torch.device, renew: bool) -> Filled:
+def _filled(folder: Path, config: Config, dtype: str, device: torch.device, renew: bool, mapped: bool = False) -> Filled:
     asked: Any = read_json(folder / "config.json").get("architectures")
     made_for = isinstance(asked, list) and config.architecture in asked
-    found = filled(
-        config, Tensors(weight_files(folder)), _where(folder), fresh=renew or not made_for, dtype=dtype, device=device, renew=renew
-    )
+    tensors, fresh = Tensors(weight_files(folder)), renew or not made_for
+    found = filled(config, tensors, _where(folder), fresh=fresh, dtype=dtype, device=device, renew=renew, mapped=mapped)
     found.model.generation, found.model.held = generation_of(folder), held_of(folder)
     origin.remember(found.model, folder)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +25,15 @@ class HoldOptions:
     dtype_text: str | None = option(None, "a text file that --dtype auto measures on (default: what the run learned from)", metavar="FILE")
 
     def opened(self, source: Any) -> tuple[Model, Tokenizer]:
-        """The (model, tokenizer) of a folder or a Hub id, held so; a pair as it is. InputError when that cannot be."""
+        """The (model, tokenizer) of a folder or a Hub id, held so and packed; a pair as it is. InputError when that cannot be."""
         from ..checkpoint.load import opened
+        from ..nn.packing import warm
 
-        return opened(source, self.dtype, self.dtype_text)
+        kernels = threading.Thread(target=warm)
+        kernels.start()
+        try:
+            model, tokenizer = opened(source, self.dtype, self.dtype_text)
+            model.pack()
+        finally:
+            kernels.join()
+        return model, tokenizer

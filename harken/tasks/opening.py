@@ -70,12 +70,12 @@ def loaded(task: Task, asked: str, folder: Path, given: Tokenizer | None, device
     kind = read_as(base_of(folder), dtype, device)
     if not task.heads and not is_adapter(folder):  # only its body is read, so what becomes of the head is of no interest
         files = weight_files(folder)
-        model = filled(config, Tensors(files), str(files[0]), fresh=True, dtype=kind, device=device).model
+        model = filled(config, Tensors(files), str(files[0]), fresh=True, dtype=kind, device=device, mapped=True).model
         remember(model, folder)
         model.held = held_of(folder)
         hold(model, words, folder, dtype)
         return model, words
-    found = model_of(folder, config, dtype=kind, device=device)
+    found = model_of(folder, config, dtype=kind, device=device, mapped=True)
     if found.new and task.heads:
         raise InputError(
             f"{folder} was not trained for {asked}: it has no {', '.join(found.new)}, so every answer would be chance; "
