@@ -21,5 +21,6 @@ COMMANDS = {
     "tokenizer extend": "harken.commands.tokenizer",
     "convert": "harken.commands.convert",
     "quantize": "harken.commands.quantize",
+    "bench": "harken.commands.bench",
 }
 GROUPS = {"tokenizer": "Train tokenizers, see what they make of a text, measure and extend them"}

@@ -86,5 +86,7 @@ def test_what_cannot_be_is_said(folder: str, flags: list[str], sentence: str, ca
 
 
 def test_a_loaded_model_is_held_already(folder: str) -> None:
-    with pytest.raises(harken.base.errors.InputError, match=r"dtype int8 is for a model that is read from a folder: give it to harken\.load"):
+    with pytest.raises(
+        harken.base.errors.InputError, match=r"dtype int8 is for a model that is read from a folder: give it to harken\.load"
+    ):
         harken.next(harken.load(folder), "the", dtype="int8")
