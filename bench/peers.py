@@ -1,4 +1,4 @@
-"""The tools that harken is measured beside, each in an environment of its own: `python bench/peers.py` makes them all, `… peers.py llama` one.
+"""What harken is measured beside, each in an environment of its own: `python bench/peers.py` makes them all, `… peers.py llama` one.
 
 They lie in .venv-peers/NAME and hold what bench/peers/NAME.txt asks for. torch comes first, as the Makefile has it (TORCH_INDEX=URL for
 another index); llama.cpp is compiled for this processor, which takes a C++ compiler and ten minutes of one core. What cannot be made is
