@@ -45,15 +45,18 @@ class Side:
     name: str
     peer: str
     setting: dict[str, Any]
+    home: str | None = None  # the environment, if it is not the peer's own
     process: subprocess.Popen[str] | None = None
     why: str | None = None  # it is left out
     facts: dict[str, Any] = field(default_factory=dict)  # what its last run told
 
     def start(self) -> None:
         """Start it and let it get ready."""
-        python = peers.python_of(self.peer)
+        home = self.home or self.peer
+        python = peers.python_of(home)
         if python is None:
-            self.why = f"no environment for {self.peer}: python bench/peers.py {self.peer}"
+            self.why = f"no environment for {home}: python bench/peers.py {home}"
+            print(f"  {self.name} is left out: {self.why}", flush=True)
             return
         script = peers.HERE / "sides" / f"with_{self.peer.replace('-', '_')}.py"
         one = str(self.setting["threads"])
