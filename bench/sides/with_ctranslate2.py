@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,23 @@ from worker import Run, serve
 
 
 def convert(folder: str, out: str, kind: str) -> None:
-    """By its own converter, which reads with transformers."""
+    """By its own converter, which reads with transformers, and of a Marian wants padding to be the last token, as in opus-mt."""
     from ctranslate2.converters import TransformersConverter
 
-    TransformersConverter(folder).convert(out, quantization=None if kind == "float32" else kind)
+    with tempfile.TemporaryDirectory() as place:
+        for path in Path(folder).iterdir():
+            (Path(place) / path.name).symlink_to(path.resolve())
+        if json.loads((Path(folder) / "config.json").read_text())["model_type"] == "marian":
+            words = Path(place) / "tokenizer.json"
+            found = json.loads(words.read_text("utf-8"))
+            vocabulary = found["model"]["vocab"]
+            last, pad = max(vocabulary, key=vocabulary.get), vocabulary["<pad>"]
+            vocabulary |= {"<pad>": vocabulary[last], last: pad}
+            for each in found["added_tokens"]:
+                each["id"] = vocabulary[each["content"]]
+            words.unlink()
+            words.write_text(json.dumps(found), "utf-8")
+        TransformersConverter(place).convert(out, quantization=None if kind == "float32" else kind)
 
 
 def words(folder: str, *names: str) -> list[str]:

@@ -125,7 +125,7 @@ def train(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run:
     model, tokenizer = harken.load(folder)
     source = spans(read(text, examples="running"), tokenizer, tokens, Ledger(), overflow="window")
     asked = TrainOptions(data="-", steps=100, batch_size=rows, dtype="bfloat16", optimizer="adamw", dropout=0.0)
-    plan = choose_plan(asked, targets=source.targets, rows=len(source))
+    plan = choose_plan(asked, targets=source.targets, rows=len(source.rows()))
     whole, step = Whole.of(model, source, plan, None), 0
     model.train()
     numbers = sum(each.numel() for each in model.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -9,9 +10,8 @@ import torch
 from llvmlite import binding
 
 from ..nn.kernels import exact
-from ..nn.kernels.narrow import GROUP
-from ..nn.kernels.product import product
 from ..nn.packing import warm
+from ..nn.quant import GROUP
 
 WIDTHS = (("avx512f", 512, "AVX-512"), ("avx2", 256, "AVX2"), ("sve", 0, "SVE"), ("neon", 128, "NEON"), ("sse2", 128, "SSE2"))
 """Bits of a register, by LLVM's names of what a processor has; those of SVE are as wide as it was made."""
@@ -28,7 +28,8 @@ LEFT = {
 def kernels() -> dict[str, Any]:
     """numba, threads, threading_layer, processor (as LLVM calls it), simd, bits, cache (the folder of compiled kernels), compiled (whether
     they had to be, now), types (what weights can be held as), left_to_torch (what is, and why)."""
-    before = product.stats.cache_hits.total()
+    cache = Path(exact.activate.stats.cache_path)
+    before = set(cache.glob("*.nbc"))
     warm()
     there = {name for name, has in binding.get_host_cpu_features().items() if has}
     _, bits, simd = next((each for each in WIDTHS if each[0] in there), ("", 0, "none that is known"))
@@ -40,8 +41,8 @@ def kernels() -> dict[str, Any]:
         "processor": binding.get_host_cpu_name(),
         "simd": simd,
         "bits": bits or None,
-        "cache": product.stats.cache_path,
-        "compiled": product.stats.cache_hits.total() == before,
+        "cache": str(cache),
+        "compiled": set(cache.glob("*.nbc")) != before,
         "types": {
             "float32": "every matrix",
             "bfloat16": "every matrix; the sums are float32",

@@ -103,7 +103,10 @@ def weights_read(model: Model) -> tuple[int, int]:
         if part not in set(linears(model)):
             continue
         held = part._held
-        own = (sum(each.nbytes for each in vars(held).values()) if held is not None else part.weight.nbytes, part.inputs * part.outputs)
+        own = (
+            sum(getattr(each, "nbytes", 0) for each in vars(held).values()) if held is not None else part.weight.nbytes,
+            part.inputs * part.outputs,
+        )
         if name.endswith("embed.tokens"):
             tables.append(own)
         elif not name.startswith(("encoder.", "back.")) and not name.endswith("cross.kv"):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numba
-import numpy as np
 import torch
 from torch import nn
 
 from ..base.errors import InputError
-from .kernels.product import LANES, product
 from .linear import UPDATES, Linear
 from .quant import KINDS, kind_of
 
@@ -54,8 +51,10 @@ def pack(model: nn.Module, kind: str | None, where: str = "") -> list[nn.Paramet
 
 def warm() -> None:
     """Get the product ready before it is asked for: Numba takes 0.2 s to find what it compiled before. For a thread, beside what reads."""
-    w, x, bias = np.zeros((1, 1, LANES), np.float32), np.zeros((1, 1), np.float32), np.zeros(LANES, np.float32)
-    product.compile(tuple(numba.typeof(each) for each in (w, x, bias, 0, x)))
+    layer = Linear(1, 1)
+    layer.pack()
+    with torch.no_grad():
+        layer(torch.ones(1, 1))
 
 
 def unpack(model: nn.Module, widened: list[nn.Parameter]) -> None:
