@@ -54,6 +54,7 @@ def translate(folder: str, dtype: str, threads: int) -> Run:
     def run(sources: list[list[int]], beams: int, new: int) -> Mapping[str, Any]:
         ids = torch.tensor(sources)
         asked = {"num_beams": beams, "max_new_tokens": new, "min_new_tokens": new, "do_sample": False}
+        asked |= {"decoder_start_token_id": model.config.decoder_start_token_id or 0, "pad_token_id": model.config.pad_token_id or 0}
         with torch.inference_mode():
             found = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **asked)
         return {"ids": found[0, 1:].tolist()}

@@ -106,9 +106,21 @@ def filled(
         wanted.setdefault(name, []).append(theirs)
     for name, tensor in tensors.drain():
         for theirs in wanted.get(name, ()):
-            if not (mapped and names.lay(spots[theirs], tensor)):
+            if not (mapped and lay(spots[theirs], tensor)):
                 names.put(model, spots[theirs], tensor)
     return Filled(model if device.type == "cpu" else model.to(device), new, found.unused, untied, stored)
+
+
+def lay(place: names.Place, tensor: Tensor) -> bool:
+    """Let a matrix be the tensor of theirs itself, as it lies in the file; False, and nothing is done, where it is a part of one or has
+    another precision. What is written into it later is the process's own: the file stays as it is."""
+    into = place.into
+    if not isinstance(into, nn.Parameter) or into.dim() != 2 or place.rows != len(into):
+        return False
+    if tensor.dtype != into.dtype or tensor.device != into.device:
+        return False
+    into.data = tensor.T if place.transposed else tensor
+    return True
 
 
 def precision(tensors: Tensors) -> torch.dtype:

@@ -116,18 +116,6 @@ def put(model: nn.Module, place: Place, tensor: Tensor) -> None:
         setattr(model.get_submodule(module), leaf, tensor.clone(memory_format=torch.contiguous_format).to(place.into.device))
 
 
-def lay(place: Place, tensor: Tensor) -> bool:
-    """Let a matrix be the tensor of theirs itself, as it lies in the file; False, and nothing is done, where it is a part of one or has
-    another precision. What is written into it later is the process's own: the file stays as it is."""
-    into = place.into
-    if not isinstance(into, nn.Parameter) or into.dim() != 2 or place.rows != len(into):
-        return False
-    if tensor.dtype != into.dtype or tensor.device != into.device:
-        return False
-    into.data = tensor.T if place.transposed else tensor
-    return True
-
-
 def read(model: nn.Module, theirs: Mapping[str, Tensor], table: dict[str, Rule], *, ignore: Iterable[str] = (), where: str) -> None:
     """Load `theirs` into `model`. InputError names the first tensor that is missing, left over or does not fit; then nothing is changed."""
     spots = places(model, table)
