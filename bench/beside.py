@@ -77,8 +77,8 @@ class Side:
     def stop(self) -> None:
         """Let the process end."""
         if self.process is not None:
-            with contextlib.suppress(OSError):
-                self.process.communicate(timeout=30)
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self.process.communicate(timeout=10)
             self.process.kill()
             self.process = None
 
