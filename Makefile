@@ -3,6 +3,7 @@
 # make test PYTHON=python3.12                                      the same, another Python for a new .venv
 PYTHON ?= python3
 TORCH_INDEX ?=
+BENCH ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -29,8 +30,8 @@ check: .venv/.installed  ## lint, formatting, types
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-bench: .venv/.installed  ## speed, as ratios against named peers
-	$(BIN)/python bench/run.py
+bench: .venv/.installed  ## speed, as ratios against named peers: make bench BENCH="--quick", or --write for docs/speed.md
+	$(BIN)/python bench/run.py $(BENCH)
 
 fix: .venv/.installed  ## repair what ruff can repair
 	$(BIN)/ruff check --fix

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .checkpoint.save import save
     from .commands import tokenizer
     from .commands.analogy import analogy
+    from .commands.bench import bench
     from .commands.chat import chat
     from .commands.compare import compare
     from .commands.convert import convert
@@ -44,6 +45,7 @@ __all__ = [
     "Turns",
     "__version__",
     "analogy",
+    "bench",
     "chat",
     "compare",
     "convert",
@@ -80,6 +82,7 @@ _HOMES = {
     "convert": "harken.commands.convert:convert",
     "quantize": "harken.commands.quantize:quantize",
     "reproduce": "harken.commands.reproduce:reproduce",
+    "bench": "harken.commands.bench:bench",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "pipeline": "harken.tasks.pipeline:pipeline",

@@ -22,5 +22,6 @@ COMMANDS = {
     "convert": "harken.commands.convert",
     "quantize": "harken.commands.quantize",
     "reproduce": "harken.commands.reproduce",
+    "bench": "harken.commands.bench",
 }
 GROUPS = {"tokenizer": "Train tokenizers, see what they make of a text, measure and extend them"}

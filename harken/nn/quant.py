@@ -122,10 +122,11 @@ class Nibbles:
 def hold(weight: Tensor, kind: str) -> Held:
     """weight (N, K) float32 or bfloat16, on a CPU -> as `kind` holds it."""
     if kind == "bfloat16":
-        return Half(product.pack(weight.detach().bfloat16().contiguous().view(torch.uint16).numpy()))
-    values = np.ascontiguousarray(weight.detach().float().numpy())
-    if kind == "float32":
+        return Half(product.pack(weight.detach().bfloat16().view(torch.uint16).numpy()))
+    values = weight.detach().float().numpy()
+    if kind == "float32":  # straight from where they lie, in a file perhaps, and in either orientation
         return Whole(product.pack(values))
+    values = np.ascontiguousarray(values)
     blocks, groups = -(-values.shape[0] // LANES), -(-values.shape[1] // GROUP)
     scales = np.empty((blocks, groups, LANES), np.uint16)
     exact.use_threads(values.size)

@@ -50,7 +50,7 @@ def pipeline(
         model: a folder, an id on the Hub, or what `harken.load` gives; None: the task's usual one, whose id is said
         tokenizer: where it is not the model's own
         device: as torch names it, or a number: that GPU (default: cpu)
-        dtype: float32 (default), bfloat16, float16, auto
+        dtype: float32 (default), bfloat16, float16, int8, int4, auto: as for `harken.load`
         batch_size: inputs read at once at most (default: as many as is quick); answers do not depend on it
         exact: the same bits in every batch (default), or torch's own products in the precision of the weights: with dtype="bfloat16" on a
             processor that multiplies it, faster and less precise
