@@ -25,7 +25,7 @@ from ..data.examples import Examples, split_examples
 from ..data.exchanges import lay
 from ..data.laid import Laid
 from ..data.ledger import Ledger
-from ..data.replies import Choice, Way, conversations
+from ..data.replies import Choice, Way, conversations, pools
 from ..data.segments import Turns, shortened
 from ..data.texts import TextsBuilder
 from ..decode.generate import generate
@@ -111,6 +111,8 @@ def with_candidates(examples: Examples[Dialogue]) -> Iterator[Dialogue]:
         for place in example.replies:
             homes.setdefault(example.turns[place], number)
     pool, rng = list(homes), np.random.default_rng(SEED)
+    sources = {number: example.source for number, example in zip(numbers, examples, strict=True)}
+    bounds = pools([homes[text] for text in pool], list(sources.values()))
     for number, example in zip(numbers, examples, strict=True):
         some = []
         for i, place in enumerate(example.replies):
@@ -119,7 +121,7 @@ def with_candidates(examples: Examples[Dialogue]) -> Iterator[Dialogue]:
             for _ in range(100 * CANDIDATES):
                 if len(wrong) == CANDIDATES - 1:
                     break
-                text = pool[int(rng.integers(len(pool)))]
+                text = pool[int(rng.integers(*bounds[example.source]))]
                 if homes[text] != number and text not in wrong and text != example.turns[place]:
                     wrong.append(text)
             if len(wrong) < CANDIDATES - 1:

@@ -42,11 +42,12 @@ SLAB = 256
 def pack(weight: np.ndarray) -> np.ndarray:
     """(N, K) -> (ceil(N / 64), K, 64) of the same type, zeros in the lanes beyond N."""
     n, k = weight.shape
-    blocks = -(-n // LANES)
-    out = np.zeros((blocks, k, LANES), weight.dtype)
-    for block in range(blocks):  # block by block: no second copy of a large weight
-        rows = weight[block * LANES : (block + 1) * LANES]
-        out[block, :, : rows.shape[0]] = rows.T
+    whole = n // LANES
+    out = np.empty((-(-n // LANES), k, LANES), weight.dtype)
+    np.copyto(out[:whole], weight[: whole * LANES].reshape(whole, LANES, k).transpose(0, 2, 1))
+    if n % LANES:
+        out[whole, :, : n % LANES] = weight[whole * LANES :].T
+        out[whole, :, n % LANES :] = 0
     return out
 
 
