@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
 from ...tasks.speech import Spoken
-from ..answering import Streamed, data, heard, who_of
+from ..answering import Json, Streamed, data, heard, who_of
 from ..refusal import Refusal
 from ..writing import Ended, Writing
 from .openai_chat import prompted
@@ -53,7 +53,7 @@ class ResponseBody(Body):
 def add(router: APIRouter, server: Server) -> None:
     """Its route."""
 
-    @router.post("/responses", response_class=JSONResponse)
+    @router.post("/responses", response_class=Json)
     async def responses(body: ResponseBody, request: Request) -> Response:
         """An answer, as a whole or as a stream of events. Nothing is stored."""
         served = server.engine.find(body.model)
@@ -72,7 +72,7 @@ def add(router: APIRouter, server: Server) -> None:
         spoken = Spoken(served.speech)
         spoken.push(found.text), spoken.flush()
         item = item_of(f"msg_{secrets.token_hex(12)}", spoken.text, "completed")
-        return JSONResponse(ended(frame, writing, item, finish(found.finish_reason)))
+        return Json(ended(frame, writing, item, finish(found.finish_reason)))
 
 
 def messages(body: ResponseBody) -> list[dict[str, Any]]:
