@@ -29,6 +29,7 @@ from .openai_fields import (
     finish,
     number,
     only,
+    reply_of,
     response_format,
     translated,
     usage_of,
@@ -90,12 +91,10 @@ def add(router: APIRouter, server: Server) -> None:
                 found = await heard(request, writing.all())
         choices = []
         for index, one in enumerate(found):
-            spoken = Spoken(writing.served.speech)
-            spoken.push(one.text), spoken.flush()
             choices.append(
                 {
                     "index": index,
-                    "message": {"role": "assistant", "content": spoken.text, "refusal": None},
+                    "message": {"role": "assistant", "content": reply_of(writing.served, one.text), "refusal": None},
                     "logprobs": chat_logprobs(writing.served.tokenizer, writing.tokens(index)) if body.logprobs else None,
                     "finish_reason": finish(one.finish_reason),
                 }

@@ -1,4 +1,7 @@
-"""`/v1/embeddings`: a vector for each text, pooled as the model's own folder says. https://platform.openai.com/docs/api-reference/embeddings"""
+"""`/v1/embeddings`: a vector for each text, pooled as the model's own folder says.
+
+https://platform.openai.com/docs/api-reference/embeddings
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ..answering import Json, Streamed, data, heard, who_of
 from ..refusal import Refusal
 from ..writing import Ended, Writing
 from .openai_chat import prompted
-from .openai_fields import Sampling, decoding, error_body, finish, only, response_format, translated
+from .openai_fields import Sampling, decoding, error_body, finish, only, reply_of, response_format, translated
 from .protocol import Body
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def add(router: APIRouter, server: Server) -> None:
     async def responses(body: ResponseBody, request: Request) -> Response:
         """An answer, as a whole or as a stream of events. Nothing is stored."""
         served = server.engine.find(body.model)
-        asked = Sampling(model=body.model, temperature=body.temperature, top_p=body.top_p)
+        asked = Sampling.model_validate({"model": body.model, "temperature": body.temperature, "top_p": body.top_p})
         known = {} if body.text is None else response_format(body.text.get("format"))
         options = decoding(served, asked, body.max_output_tokens, **known)
         prompt, options = await asyncio.to_thread(prompted, served, messages(body), options, drawn=body.temperature is None)
@@ -69,9 +69,7 @@ def add(router: APIRouter, server: Server) -> None:
                 return Streamed(writing, events(writing, frame), error_body)
             async with writing:
                 (found,) = await heard(request, writing.all())
-        spoken = Spoken(served.speech)
-        spoken.push(found.text), spoken.flush()
-        item = item_of(f"msg_{secrets.token_hex(12)}", spoken.text, "completed")
+        item = item_of(f"msg_{secrets.token_hex(12)}", reply_of(served, found.text), "completed")
         return Json(ended(frame, writing, item, finish(found.finish_reason)))
 
 
