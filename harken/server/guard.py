@@ -121,6 +121,7 @@ class Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         number, path = secrets.token_hex(8), scope["path"]
+        shown = path if path.isprintable() else ascii(path)  # for the log, a line each
         status, counted = 0, Counted(receive, self.rules.body)
         more = [(b"x-request-id", number.encode()), *self._cross(headers)]
 
@@ -140,7 +141,7 @@ class Guard:
                 await _empty(tell)
                 return
             key = "anonymous" if path in OPEN else self.rules.who(headers)
-            scope.setdefault("state", {})["who"] = Who(key, number, path)
+            scope.setdefault("state", {})["who"] = Who(key, number, shown)
             await self.app(scope, counted.receive, tell)
             if counted.over and not status:
                 counted.over = False
@@ -149,7 +150,7 @@ class Guard:
             return  # the connection ends with it
         except Exception as error:
             if status:
-                say(f"{number} {path} broke off: {type(error).__name__}")
+                say(f"{number} {shown} broke off: {type(error).__name__}")
                 raise
             await self._failed(path, error, scope, tell, receive)
         finally:
@@ -175,7 +176,7 @@ class Guard:
         if isinstance(error, Refusal):
             fault, retry = Fault(error.status, str(error), error.param, error.code), error.retry
         else:
-            say(f"{path} failed: {type(error).__name__}: {error}")
+            say(f"{path!a} failed: {type(error).__name__}: {error}")
             fault, retry = Fault(500, "the server could not answer this request; its log says more", code="internal_error"), None
         await self.error(path, fault, retry)(scope, receive, send)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -218,3 +219,31 @@ def test_several_models_take_turns(kinds: Any, run: Any) -> None:
     pipeline = [generate(models[0].model, models[0].tokenizer, [text], replace(options, max_new_tokens=4))[0].text for text in "ab"]
     assert [one[0]["generated_text"] for one in asked] == pipeline and asked == again
     assert isinstance(Ended, type)
+
+
+def test_what_is_asked_alike_is_read_together(kinds: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harken.tasks import pipeline as pipelines
+
+    model, tokenizer = kinds("gpt2")
+    served, calls = Served("a", model, tokenizer), []
+    texts = ["abc", "de", "fghij", "", "x" * 90, "klm"]
+    whole = pipelines.Pipeline.__call__
+    right = [pipelines.pipeline("feature-extraction", (model, tokenizer))([text], pooling="mean") for text in texts[:4]]
+
+    def counted(self: Any, inputs: Any, **more: Any) -> Any:
+        calls.append(len(inputs))
+        return whole(self, inputs, **more)
+
+    monkeypatch.setattr(pipelines.Pipeline, "__call__", counted)
+
+    async def work(engine: Any) -> Any:
+        blocked = asyncio.ensure_future(engine.work(lambda: (time.sleep(0.2) for _ in "a")))
+        await asyncio.sleep(0.05)
+        asked = (engine.ask(served, "feature-extraction", [text], pooling="mean") for text in texts)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        await blocked
+        return found
+
+    *found, long, last = run([served], work)
+    assert found == right and isinstance(last, list)
+    assert isinstance(long, InputError) and max(calls) == len(texts)
