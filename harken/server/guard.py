@@ -65,7 +65,7 @@ class Rules:
     def check(self, headers: Mapping[str, str]) -> None:
         """Refusal (403) for a host that this is not, and for the page of another one; (413) for a body that is too large."""
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        name = name_of(host)
         if "*" not in self.hosts and name not in (*LOOPBACK, *self.hosts):
             raise Refusal(f"this server does not answer as {name!r}: start it with --allow-host {name}", 403, code="host_not_allowed")
         origin = headers.get("origin")
@@ -82,6 +82,14 @@ class Rules:
     def large(self) -> Refusal:
         """What a body that is too large is answered with."""
         return Refusal(f"the request's body is larger than {self.body:,} bytes: send less at once", 413, code="body_too_large")
+
+
+def name_of(host: str) -> str:
+    """A host without its port; as it is where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return host
 
 
 def _digest(text: str) -> bytes:

@@ -250,7 +250,7 @@ def weighed(model: Model, ids: Sequence[int], top: int) -> Iterator[list[Token]]
         part, after = ids[at : min(at + step, len(ids) - 1)], ids[at + 1 : at + step + 1]
         logits = model(torch.tensor([part], device=model.device), cache=cache)[0].float()
         logs = F.log_softmax(logits, -1)
-        values, tops = logs.topk(max(top, 1), -1)
+        values, tops = logs.topk(min(max(top, 1), logs.shape[-1]), -1)
         known = logs.gather(-1, torch.tensor(after, device=logs.device)[:, None])[:, 0].tolist()
         tops = [tuple(zip(i[:top], v[:top], strict=True)) for i, v in zip(tops.tolist(), values.tolist(), strict=True)]
         yield [Token(*each) for each in zip(after, known, tops, strict=True)]
