@@ -8,6 +8,7 @@ https://www.usenix.org/conference/osdi22/presentation/yu
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -126,7 +127,8 @@ class Batch:
         place, last = self.flying.index(flight), len(self.flying) - 1
         ids = tuple(flight.row.seen[: flight.read])
         if self.prefixes.wants(ids, flight.by, self.slots.each):
-            self.prefixes.keep(Held(ids, flight.by, *self.slots.take(place, len(ids))))
+            with contextlib.suppress(MemoryError, RuntimeError):  # what there is no memory for is read again
+                self.prefixes.keep(Held(ids, flight.by, *self.slots.take(place, len(ids))))
         if place != last:
             self.slots.move(last, place)
             self.flying[place] = self.flying[last]
