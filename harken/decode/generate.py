@@ -24,7 +24,7 @@ from .plan import Plan, plan
 from .prompt import encode_prompt
 from .reader import Reader
 from .rows import Row, finished, start_rows
-from .search import OneByOne, Search
+from .search import OneByOne, Search, Step
 from .speculate import speculative
 from .watch import Watch
 
@@ -92,9 +92,15 @@ def searching(model: Model, planned: Plan, rows: Sequence[Row]) -> Search:
     return Beams(planned, rows) if (planned.options.num_beams or 1) > 1 else OneByOne(planned, rows)
 
 
-@torch.inference_mode()
 def decode(model: Model, planned: Plan, rows: Sequence[Row], search: Search) -> Iterator[tuple[Row, int]]:
     """Fill the rows; yields (row, id) for each token of text as it becomes certain."""
+    for step in steps(model, planned, rows, search):
+        yield from step.said
+
+
+@torch.inference_mode()
+def steps(model: Model, planned: Plan, rows: Sequence[Row], search: Search) -> Iterator[Step]:
+    """The same, a step of the search at a time; the last one has no rows left."""
     if planned.options.exact is False:
         model.unpack()
         model.eval()
@@ -106,7 +112,7 @@ def decode(model: Model, planned: Plan, rows: Sequence[Row], search: Search) -> 
     while True:
         known = reader.logits
         step = search.step(known, known if other is None or scale is None else guided(known, other.logits, scale))
-        yield from step.said
+        yield step
         if not step.rows:
             return
         reader.go_on(step.rows, step.parents, step.guesses)

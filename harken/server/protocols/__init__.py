@@ -1,0 +1,1 @@
+"""What clients speak: a file for each protocol, over the same engine."""

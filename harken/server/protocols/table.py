@@ -1,0 +1,5 @@
+"""The protocols by the modules that hold them, each as `PROTOCOL`."""
+
+from __future__ import annotations
+
+PROTOCOLS = ("harken.server.protocols.openai",)
