@@ -2,7 +2,7 @@
 
 import { ask } from "./ask.js";
 import { choice, data, HeatMap, kindShown, labelsOf, LEAST, legend, make, readout, shade, SHARES, state, Strip, unpacked, weightsOf } from "./look.js";
-import { alarm, button, card, note, shared, starter } from "./shared.js";
+import { alarm, button, card, named, note, shared, starter } from "./shared.js";
 import { onTheme } from "./theme.js";
 
 const THUMB = 64; // pixels of a small map
@@ -18,14 +18,14 @@ export function attention(host) {
   const text = make("div", { id: "attention-strip", className: "strip" });
   const kinds = make("div", { className: "choice", role: "radiogroup", ariaLabel: "Which attention" });
   const heads = make("div", { className: "overview", role: "group", ariaLabel: "Heads, a row a layer: arrow keys move between them" });
-  const title = make("h3", { id: "attention-title" }), large = make("div", { id: "map" });
+  const title = make("h2", { id: "attention-title" }), large = make("div", { id: "map" });
   const zoom = make("div", { className: "zoom" }, button("−", () => map.zoom(2), { ariaLabel: "Show more tokens" }), button("+", () => map.zoom(0.5), { ariaLabel: "Show fewer tokens, larger" }));
   const aside = make("aside", { id: "readout", ariaLabel: "Where the chosen token looks" }), scale = make("div", { className: "legend" });
   aside.setAttribute("aria-live", "polite");
   const words = make("p", { className: "small" }, "A row is a token as the model reads it, the columns are the tokens it can look at, and each row adds up to 100%. "
     + "The weights show where a head looks, not why a token was chosen.");
   const found = make("div", { className: "card", hidden: true }, notes, text, kinds,
-    make("div", { className: "seen" }, make("div", {}, make("h3", {}, "All heads"), make("div", { className: "scroller" }, heads)),
+    make("div", { className: "seen" }, make("div", {}, make("h2", {}, "All heads"), make("div", { className: "scroller" }, heads)),
       make("div", {}, make("div", { className: "bar" }, title, zoom), large, scale), aside), words);
   const area = make("div", {}, from, form, wrong, found);
   host.replaceChildren(none, area);
@@ -57,14 +57,15 @@ export function attention(host) {
 
   function draw() {
     map ??= new HeatMap(large, { point: cell => { state.cell = cell; hover = cell && rowsAreTokens() ? cell[0] : null; mark(); }, choose: i => rowsAreTokens() && pick(i) });
-    strip = new Strip(Object.assign(make("div", { id: "attention-strip", className: "strip" })), data.tokens, {
+    strip = new Strip(make("div", { id: "attention-strip", className: "strip" }), data.tokens, {
       label: "The text, token by token: arrow keys choose a token", next: false, choose: pick, point: i => { hover = i; mark(); },
     });
+    named(strip, i => data.tokens.labels[i]);
     found.querySelector("#attention-strip").replaceWith(strip.host);
     kinds.hidden = data.maps.length < 2;
-    choice(kinds, "attention-kind", data.maps.map((kind, i) => [i, kind.kind]), state.kind, kind => { Object.assign(state, { kind, head: -1, layer: data.maps[kind].layers.length - 1 }); overview(); large_(); });
+    choice(kinds, "attention-kind", data.maps.map((kind, i) => [i, kind.kind]), state.kind, kind => { Object.assign(state, { kind, head: -1, layer: data.maps[kind].layers.length - 1 }); overview(); enlarge(); });
     overview();
-    large_();
+    enlarge();
     legends();
   }
 
@@ -80,7 +81,7 @@ export function attention(host) {
       return it;
     }));
     heads.replaceChildren(...rows.flatMap(row => [make("span", { className: "name" }, String(kind.layers[row[0].dataset.layer])), ...row]));
-    heads.style.gridTemplateColumns = `auto repeat(${Math.max(...rows.map(row => row.length))}, minmax(34px, 64px))`;
+    heads.style.gridTemplateColumns = `auto repeat(${Math.max(...rows.map(row => row.length))}, minmax(20px, 64px))`;
     for (const row of rows) row[0].style.gridColumnStart = 2;
     heads.onkeydown = event => {
       const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
@@ -98,16 +99,16 @@ export function attention(host) {
     for (const it of heads.querySelectorAll("button")) {
       const weights = await weightsOf(state.kind, +it.dataset.layer, +it.dataset.head);
       if (of !== data.maps) return; // another text was looked at meanwhile
-      it.firstChild.getContext("2d").putImageData(weights.image(THUMB, THUMB), 0, 0);
+      it.lastChild.getContext("2d").putImageData(weights.image(THUMB, THUMB), 0, 0);
     }
   }
 
   function show(layer, head) {
     Object.assign(state, { layer, head });
-    large_();
+    enlarge();
   }
 
-  async function large_() {
+  async function enlarge() {
     const { kind, layer, head } = state;
     for (const it of heads.querySelectorAll("button")) {
       const own = +it.dataset.layer === layer && +it.dataset.head === head;

@@ -110,7 +110,7 @@ export function chat(host) {
       if (!mine && last && !start.busy) tools.append(button("Retry", retry, { ariaLabel: "Ask for another answer" }), button("Look inside", look));
       if (message.facts) tools.prepend(make("span", { className: "small" }, message.facts));
       const text = make("div", { className: "text", dir: "auto" }, message.content);
-      return make("li", { className: mine ? "mine" : "theirs" }, make("h3", {}, mine ? "You" : shared.model), text, tools);
+      return make("li", { className: mine ? "mine" : "theirs" }, make("h2", {}, mine ? "You" : shared.model), text, tools);
     }));
     empty.hidden = messages.length > 0;
   }

@@ -2,8 +2,10 @@
 
 import { events } from "./ask.js";
 import { chance, legend, make, MODES, Strip, TEXT } from "./look.js";
-import { alarm, button, card, drawer, note, number, shared, speaker, starter } from "./shared.js";
+import { alarm, button, card, drawer, named, note, number, shared, speaker, starter } from "./shared.js";
 import { onTheme } from "./theme.js";
+
+const NARROW = 820; // pixels: there the alternatives stand below the text
 
 export function completion(host) {
   let tokens = [], given = 0, chosen = null, pointed = null, strip = null; // given: how many of the tokens a person wrote
@@ -30,14 +32,17 @@ export function completion(host) {
   async function write(signal) {
     const asked = { model: shared.model, ...options.read(), ...(branch ? { ids: branch } : { prompt: box.value }) };
     const kept = branch ? Math.min(given, branch.length - 1) : null, voice = speaker();
+    chosen = branch ? branch.length - 1 : null;
     branch = null;
     tokens = [];
-    chosen = null;
     state.textContent = "Writing …";
     let ended = "stopped";
     try {
       for await (const event of events("harken/complete", asked, signal)) {
-        if (event.prompt) [tokens, given] = [event.prompt, kept ?? event.prompt.length];
+        if (event.prompt) {
+          [tokens, given] = [event.prompt, kept ?? event.prompt.length];
+          detail();
+        }
         if (event.tokens) {
           tokens.push(...event.tokens);
           voice.push(event.tokens.filter(token => !token.special).map(token => token.piece).join(""));
@@ -67,17 +72,18 @@ export function completion(host) {
       strip.count = tokens.length;
       strip.build(Math.floor((tokens.length - 1) / 1000));
     }
+    named(strip, i => tokens[i].label);
     strip.spans.forEach(span => span.classList.toggle("written", +span.dataset.i >= given));
     strip.paint(i => tokens[i].logprob === null ? null : ["orange", Math.round(Math.min(1, -tokens[i].logprob / Math.LN10 / 4) * TEXT)]);
     strip.mark(chosen, null);
     legend(scale, MODES.probability.words, "orange", MODES.probability.ticks);
-    if (chosen === null) detail();
   }
 
   function pick(i) {
     chosen = i;
     strip.mark(chosen, null);
     detail();
+    if (innerWidth <= NARROW) aside.scrollIntoView({ block: "nearest" });
   }
 
   /** The token that is pointed at, or chosen, with its alternatives: each begins a branch. */
@@ -91,8 +97,9 @@ export function completion(host) {
     if (token.logprob === null) parts.push(make("p", { className: "small" }, "Nothing precedes it, so the model expected nothing."));
     else {
       parts.push(make("dl", {}, make("dt", {}, "probability"), make("dd", {}, chance(Math.exp(token.logprob))), make("dt", {}, "log-probability"), make("dd", {}, token.logprob.toFixed(3))));
-      parts.push(token.top.length ? make("h3", {}, "expected here: choose one to write on from it") : make("p", { className: "small" }, "The alternatives of this model are not known while it writes."));
-      parts.push(make("ol", { className: "bars" }, ...token.top.map(([id, label, logprob]) => {
+      parts.push(token.top.length ? make("h2", {}, "expected here: choose one to write on from it") : make("p", { className: "small" }, "The alternatives of this model are not known while it writes."));
+      const own = token.top.some(each => each[0] === token.id) || !token.top.length ? [] : [[token.id, token.label, token.logprob]];
+      parts.push(make("ol", { className: "bars" }, ...[...token.top, ...own].map(([id, label, logprob]) => {
         const bar = make("i", {}), share = Math.exp(logprob);
         bar.style.width = 100 * share + "%";
         const go = button("", () => fork(i, id), { disabled: start.busy, ariaLabel: `${label}, ${chance(share)}: write on from it` });
@@ -107,12 +114,14 @@ export function completion(host) {
     past.push([tokens, given, state.textContent]);
     branch = [...tokens.slice(0, i).map(token => token.id), id];
     start.go();
+    text.focus();
   }
 
   function undo() {
     [tokens, given, state.textContent] = past.pop();
     chosen = null;
     draw();
+    detail();
   }
 
   function change() {

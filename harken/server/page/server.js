@@ -39,10 +39,9 @@ export function server(host) {
     };
     tiles.replaceChildren(...Object.entries(shown).map(([what, value]) => make("div", {}, make("dd", {}, value), make("dt", {}, what))));
     if (speeds.length > 1) {
-      const points = speeds.map(([at, speed]) => [Math.round(at - now.seconds), speed]), most = Math.max(...points.map(point => point[1]));
-      line.replaceChildren(curve([{ name: "tokens a second", points: [...points.slice(0, -1), [0, points.at(-1)[1]]] }], {
-        x: "seconds from now", y: "", height: 150, words: `Tokens a second over the last ${-points[0][0]} seconds: ${number(Math.round(points.at(-1)[1]))} now, ${number(Math.round(most))} at most.`,
-      }));
+      const points = speeds.map(([at, speed]) => [at - now.seconds, speed]), most = Math.max(...points.map(point => point[1]));
+      const words = `Tokens a second over the last minute: ${number(Math.round(points.at(-1)[1]))} now, ${number(Math.round(most))} at most.`;
+      line.replaceChildren(curve([{ name: "tokens a second", points }], { x: "seconds from now", y: "", span: [-KEPT, 0], least: 10, height: 150, words }));
     } else line.replaceChildren(make("p", { className: "small" }, "Measuring …"));
     rows(now.requests);
   }

@@ -19,6 +19,11 @@ export const note = (...children) => make("p", { className: "note" }, ...childre
 export const alarm = () => Object.assign(make("p", { className: "note", hidden: true }), { role: "alert" });
 export const button = (text, onclick, more = {}) => make("button", { type: "button", onclick, ...more }, text);
 
+/** Names for the tokens of a strip that have no shape, for those who hear the page: a blank is ·. */
+export function named(strip, label) {
+  for (const span of strip.spans) if (!span.textContent.trim()) span.ariaLabel = label(+span.dataset.i);
+}
+
 /** What a screen reader says, a sentence at a time: a stream of pieces would never be understood. */
 export function speaker() {
   const host = find("said");
@@ -45,8 +50,8 @@ export function drawer(name, more = []) {
   const inputs = {};
   const rows = Object.entries(FIELDS).map(([field, { label, words, ...limits }]) => {
     const id = `${name}-${field}`;
-    inputs[field] = make("input", { type: "number", id, inputMode: "decimal", placeholder: "the model's own", ...limits });
-    if (field === "seed") inputs[field].placeholder = "a new one each time";
+    inputs[field] = make("input", { type: "number", id, inputMode: "decimal", placeholder: "model's own", ...limits });
+    if (field === "seed") inputs[field].placeholder = "a new one";
     inputs[field].setAttribute("aria-describedby", id + "-words");
     return make("div", { className: "field" }, make("label", { htmlFor: id }, label), inputs[field], make("small", { id: id + "-words" }, words));
   });
