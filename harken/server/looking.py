@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..text.chat import chat_ids
+from ..text.messages import checked
 from ..text.tokenizer import Tokenizer
 from ..view.inspect import Inspection, Tokens, inspected, shown, tokens_of
 from ..view.payload import payload
@@ -48,7 +49,7 @@ def look(served: Served, text: str, messages: Sequence[dict[str, Any]], target: 
 
 def chat_tokens(tokenizer: Tokenizer, messages: Sequence[dict[str, Any]], context: int) -> Tokens:
     """A chat as the model reads it, the template's special tokens among the text."""
-    _, ids = chat_ids(tokenizer, messages, False)
+    _, ids = chat_ids(tokenizer, checked(messages), False)
     dropped = max(0, len(ids) - context)
     names = tuple(shown(tokenizer, i) for i in ids[dropped:])
     ends = np.cumsum([len(name) for name in names])

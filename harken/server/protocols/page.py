@@ -23,7 +23,6 @@ from ..planning import encoded_prompt
 from ..refusal import Refusal
 from ..served import Served
 from ..writing import Ended, Token, Writing
-from .openai_completions import given
 from .openai_fields import Sampling, decoding, error_body, finite, translated
 from .protocol import Body, Protocol
 
@@ -81,7 +80,6 @@ def routes(server: Server) -> APIRouter:
     async def attention(body: AttentionBody, request: Request) -> dict[str, Any]:
         """Where a model looks as it reads a text, head by head, and what it expects of every token."""
         served = engine.find(body.model)
-        given([body.text, body.target or ""])
         if not (body.text or body.messages):
             raise Refusal("there is nothing to read: give a text, or messages", param="text")
         turn = engine.work(lambda: looking.look(served, body.text, body.messages, body.target, body.top))
@@ -94,7 +92,7 @@ def routes(server: Server) -> APIRouter:
         served = engine.find(body.model)
         asked = Sampling(model=body.model, temperature=body.temperature, top_p=body.top_p, seed=body.seed)
         with translated():
-            prompt = encoded_prompt(served, body.ids or given(body.prompt)[0])
+            prompt = encoded_prompt(served, body.ids or body.prompt)
             options = decoding(served, asked, body.max_tokens)
             known = [] if served.model.reads == "source" else await heard(request, engine.weigh(served, prompt.ids, body.top))
             top = body.top if served.batched else 0
