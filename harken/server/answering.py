@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from ..base.errors import HarkenError
 from ..base.report import say
@@ -22,6 +22,18 @@ from .writing import Who, Writing
 Result = TypeVar("Result")
 QUIET = 15.0
 """Seconds without an event after which a stream says that it is still there."""
+
+
+class Json(JSONResponse):
+    """JSON as UTF-8, also where a client sent half a character that is shown to it again."""
+
+    def render(self, content: Any) -> bytes:
+        return dumped(content)
+
+
+def dumped(value: Any) -> bytes:
+    """Compact JSON; half a character is a question mark."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def who_of(request: Request) -> Who:
@@ -51,8 +63,8 @@ async def left(request: Request) -> None:
 
 def data(value: Any, event: str | None = None) -> bytes:
     """One event of a stream."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return (f"event: {event}\n" if event else "").encode() + f"data: {text}\n\n".encode()
+    text = value.encode() if isinstance(value, str) else dumped(value)
+    return (f"event: {event}\n" if event else "").encode() + b"data: " + text + b"\n\n"
 
 
 class Streamed(StreamingResponse):

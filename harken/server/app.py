@@ -16,10 +16,10 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ..base.errors import HarkenError, InputError
+from .answering import Json
 from .engine import Engine
 from .guard import Guard, Rules
 from .protocols.protocol import Fault, Protocol
@@ -51,7 +51,7 @@ def application(server: Server, protocols: Sequence[Protocol] | None = None) -> 
         yield
         await server.engine.drain(server.grace)
 
-    app = FastAPI(title="harken", version=_version(), lifespan=life, docs_url=None, redoc_url=None)
+    app = FastAPI(title="harken", version=_version(), lifespan=life, docs_url=None, redoc_url=None, default_response_class=Json)
     app.state.server, app.state.protocols = server, spoken
     common(app, server)
     for protocol in spoken:
@@ -113,7 +113,7 @@ def respond(spoken: Sequence[Protocol], path: str, fault: Fault, retry: int | No
     headers = {} if retry is None else {"retry-after": str(retry)}
     if fault.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse(protocol.error(fault), fault.status, headers)
+    return Json(protocol.error(fault), fault.status, headers)
 
 
 def wrong_field(error: RequestValidationError) -> Fault:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ...base.errors import InputError
 from ...decode.options import DecodeOptions
 from ...decode.settle import inherited
+from ...tasks.speech import Spoken
 from ...text.stream import token_bytes
 from ...text.tokenizer import Tokenizer
 from ..refusal import Refusal
@@ -210,6 +211,12 @@ def text_logprobs(tokenizer: Tokenizer, tokens: Sequence[Token], offset: int, *,
 def finite(logprob: float) -> float:
     """-9999 for what cannot be, as OpenAI has it: JSON knows no infinity."""
     return logprob if logprob > -9999.0 else -9999.0
+
+
+def reply_of(served: Served, text: str) -> str:
+    """A reply as it is shown: without its role in front, and blanks at its ends."""
+    spoken = Spoken(served.speech)
+    return spoken.push(text) + spoken.flush()
 
 
 def number(kind: str) -> tuple[str, int]:
