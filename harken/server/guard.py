@@ -1,7 +1,7 @@
 """What stands in front of every route: who may ask, from where, how much at once and for how long. Plain ASGI.
 
-Every path asks for a key where there are keys, but /health and the page. A page of another origin may not ask at all: any page that a user has open
-could, since the server listens on their own machine. https://owasp.org/www-community/attacks/DNS_Rebinding
+Every path asks for a key where there are keys, but /health and the page. A page of another origin may not ask at all: any page that a
+user has open could, since the server listens on their own machine. https://owasp.org/www-community/attacks/DNS_Rebinding
 """
 
 from __future__ import annotations

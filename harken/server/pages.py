@@ -20,7 +20,8 @@ POLICY = (
 """What the page may load: what stands beside it, and no script or style of its own text. https://www.w3.org/TR/CSP3/"""
 TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 LOOK = ("data.js", "strip.js", "heatmap.js", "maps.js")
-EXPORTS = "data state unpacked make choice chance ramp shade legend bars TEXT SHARES MODES Strip HeatMap LEAST kindShown labelsOf weightsOf readout"
+EXPORTS = "data state unpacked make choice chance shade legend TEXT SHARES MODES Strip HeatMap LEAST kindShown labelsOf weightsOf readout"
+"""What the page takes of them."""
 
 
 def files() -> dict[str, tuple[bytes, dict[str, str]]]:

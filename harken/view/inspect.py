@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ..base.errors import InputError
-from ..nn.linear import Linear
 from ..nn.models import Model
+from ..nn.packing import linears
 from ..text.stream import token_bytes
 from ..text.tokenizer import Tokenizer
 from .maps import Maps, maps_of
@@ -180,12 +180,9 @@ def inspected(
 
 def parameters(model: Model) -> int:
     """How many there are, whether the model is ready to answer or to learn: counting them changes nothing of it."""
-    sizes: dict[int, int] = {}
+    sizes = {id(part.weight): part.inputs * part.outputs for part in linears(model)}  # packed, its own memory is empty
     for part in model.modules():
-        for weight in part._parameters.values():
-            if weight is not None:
-                packed = isinstance(part, Linear) and weight is part.weight
-                sizes[id(weight)] = max(sizes.get(id(weight), 0), part.inputs * part.outputs if packed else weight.numel())
+        sizes = {id(each): each.numel() for each in part._parameters.values() if each is not None} | sizes
         kept = {name: each for name, each in part._buffers.items() if name not in part._non_persistent_buffers_set}
         sizes |= {id(each): each.numel() for each in kept.values() if each is not None}  # what was counted of a text
     return sum(sizes.values())

@@ -37,7 +37,10 @@ def served(kinds: Any, talker: Any, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("run")
     record = {"status": "done", "task": "causal", "data": {"source": "/home/someone/poems.txt", "texts": 7}, "result": {"loss": 1.5}}
     (folder / "harken.json").write_text(json.dumps(record))
-    rows = [{"step": 10 * i, "loss": 3.0 - i / 1000} for i in range(1000)] + [{"step": 20, "valid_loss": 2.5}, {"step": 30, "loss": math.nan}]
+    rows = [{"step": 10 * i, "loss": 3.0 - i / 1000} for i in range(1000)] + [
+        {"step": 20, "valid_loss": 2.5},
+        {"step": 30, "loss": math.nan},
+    ]
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)) + '\n{"step": 10')
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\nA model.\n")
     models: dict[str, Any] = {kind: kinds(kind) for kind in ("gpt2", "bart", "gru")} | {"chat": talker("messages", context=160)}
@@ -59,7 +62,11 @@ def call(served: dict[str, Served], live: Any) -> Iterator[Call]:
             text, kind = answer.read(), answer.headers.get("content-type") or ""
             connection.close()
             if kind.startswith("text/event-stream"):
-                return answer.status, [json.loads(line[6:]) for line in text.decode().splitlines() if line.startswith("data: ")], answer.headers
+                return (
+                    answer.status,
+                    [json.loads(line[6:]) for line in text.decode().splitlines() if line.startswith("data: ")],
+                    answer.headers,
+                )
             return answer.status, json.loads(text) if kind.startswith("application/json") else text, answer.headers
 
         yield ask

@@ -1,6 +1,6 @@
 // Chat: messages and replies as they are written; the last one can be stopped, asked for again, or looked into.
 
-import { events } from "./ask.js";
+import { events, sentence } from "./ask.js";
 import { make } from "./look.js";
 import { alarm, button, card, drawer, note, number, shared, speaker, starter } from "./shared.js";
 
@@ -141,9 +141,7 @@ export function chat(host) {
     const about = card();
     none.hidden = about.chat;
     area.hidden = !about.chat;
-    none.replaceChildren(
-      `${shared.model} was not taught to talk, so it only continues texts: use `, make("a", { href: "#completion" }, "Completion"),
-      ", or teach it with harken train --task instruct.");
+    if (!about.chat) none.replaceChildren(sentence(about.why_no_chat) + " ", make("a", { href: "#completion" }, "Completion"), " goes on from any text.");
     systemLabel.textContent = about.persona ? "Persona" : "System";
     systemWords.textContent = about.persona ? "who the model is, a sentence a line" : "what the model is told before the chat";
     empty.textContent = `Say something to ${shared.model}. It sees as much of the chat as fits into ${number(about.context)} tokens; the oldest goes first.`;

@@ -51,7 +51,7 @@ class AttentionBody(Body):
 
     model: str
     text: Annotated[str, Field(max_length=1_000_000)] = ""
-    messages: Annotated[list[dict[str, Any]], Field(max_length=1000)] = []
+    messages: list[dict[str, Any]] = Field(default_factory=list, max_length=1000)
     target: Annotated[str, Field(max_length=1_000_000)] | None = None
     top: int = Field(5, ge=1, le=TOP)
 
@@ -90,7 +90,7 @@ def routes(server: Server) -> APIRouter:
     async def complete(body: CompleteBody, request: Request) -> Response:
         """A text with the probability of each of its tokens, and how it goes on, as a stream of events."""
         served = engine.find(body.model)
-        asked = Sampling(model=body.model, temperature=body.temperature, top_p=body.top_p, seed=body.seed)
+        asked = Sampling.model_validate(body.model_dump(include={"model", "temperature", "top_p", "seed"}))
         with translated():
             prompt = encoded_prompt(served, body.ids or body.prompt)
             options = decoding(served, asked, body.max_tokens)
