@@ -157,7 +157,7 @@ def test_probabilities_show_and_a_branch_begins(opened: Any) -> None:
     page.fill("#completion-box", "abcabc")
     page.click("summary")
     page.fill("#completion-max_tokens", "12")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Write", exact=True).click()
     written(page, "12 tokens")
     tokens = page.locator("#completion-strip [data-i]")
     assert tokens.count() == 19 and page.locator("#completion-strip .written").count() == 12
@@ -175,7 +175,7 @@ def test_probabilities_show_and_a_branch_begins(opened: Any) -> None:
     page.keyboard.press("Enter")
     back = page.get_by_role("button", name="Back to the text")
     back.wait_for()
-    page.get_by_role("button", name="Write").wait_for()
+    page.get_by_role("button", name="Write", exact=True).wait_for()
     after = [tokens.nth(i).inner_text() for i in range(tokens.count())]
     assert after[:9] == before[:9] and after[9] == label != before[9]
     back.click()
@@ -267,17 +267,17 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(opened: Any, server: Server, li
 def test_what_goes_wrong_is_one_sentence(opened: Any, server: Server) -> None:
     page = opened("completion", "plain", allow="400")
     page.fill("#completion-box", "a" * 300)
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Write", exact=True).click()
     alarm = page.locator("#view-completion [role=alert]")
     page.get_by_text("context length is").wait_for()
     page.fill("#completion-box", "abc")
     page.click("summary")
     page.fill("#completion-temperature", "9")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Write", exact=True).click()
     until(page, "document.querySelector('#view-completion [role=alert]').textContent.startsWith('Temperature')")
     assert page.evaluate("document.activeElement.id") == "completion-temperature"
     page.fill("#completion-temperature", "")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Write", exact=True).click()
     written(page)
     assert not alarm.is_visible()
 
@@ -319,7 +319,7 @@ def test_every_view_is_good_to_read_and_to_hear(opened: Any, size: str, scheme: 
     check("attention")
     page.click("nav a[href='#completion']")
     page.fill("#completion-box", "abc")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Write", exact=True).click()
     written(page)
     page.click("#completion-strip [data-i='5']")
     check("completion")
