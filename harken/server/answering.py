@@ -20,6 +20,7 @@ from .refusal import Refusal
 from .writing import Who, Writing
 
 Result = TypeVar("Result")
+SSE = "text/event-stream"
 QUIET = 15.0
 """Seconds without an event after which a stream says that it is still there."""
 
@@ -55,6 +56,15 @@ async def heard(request: Request, work: Awaitable[Result]) -> Result:
         task.cancel()
 
 
+async def begun(request: Request, writing: Writing) -> None:
+    """When an answer has something to tell; what goes wrong before that is raised, and an answer that nobody waits for is given up."""
+    try:
+        await heard(request, writing.started())
+    except BaseException:
+        writing.cancel()
+        raise
+
+
 async def left(request: Request) -> None:
     """When the client has gone."""
     while (await request.receive())["type"] != "http.disconnect":
@@ -76,10 +86,13 @@ class Streamed(StreamingResponse):
         events: AsyncIterator[bytes],
         error: Callable[[Fault], Any],
         headers: Mapping[str, str] | None = None,
-        media_type: str = "text/event-stream",
+        *,
+        media_type: str = SSE,
+        framed: Callable[[Any], bytes] = data,
     ) -> None:
-        """`error`: the protocol's body for what goes wrong after the beginning, sent as the last event."""
-        super().__init__(_kept(events, error), headers={"cache-control": "no-store", **(headers or {})}, media_type=media_type)
+        """`error`: the protocol's body for what goes wrong after the beginning, which is the last event, `framed` as such."""
+        lasting = _kept(events, lambda fault: framed(error(fault)), QUIET if media_type == SSE else None)
+        super().__init__(lasting, headers={"cache-control": "no-store", **(headers or {})}, media_type=media_type)
         self.writing = writing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -89,13 +102,13 @@ class Streamed(StreamingResponse):
             self.writing.cancel()
 
 
-async def _kept(events: AsyncIterator[bytes], error: Callable[[Fault], Any]) -> AsyncIterator[bytes]:
-    """The events, a comment where there are none for long, and what went wrong."""
+async def _kept(events: AsyncIterator[bytes], error: Callable[[Fault], bytes], quiet: float | None) -> AsyncIterator[bytes]:
+    """The events, a comment where there are none for `quiet` seconds, and what went wrong."""
     coming: asyncio.Future[bytes] | None = None
     try:
         while True:
             coming = coming or asyncio.ensure_future(anext(events))  # pyright: ignore[reportArgumentType]
-            done, _ = await asyncio.wait((coming,), timeout=QUIET)
+            done, _ = await asyncio.wait((coming,), timeout=quiet)
             if not done:
                 yield b": still here\n\n"
                 continue
@@ -104,7 +117,7 @@ async def _kept(events: AsyncIterator[bytes], error: Callable[[Fault], Any]) -> 
     except StopAsyncIteration:
         return
     except Exception as wrong:
-        yield data(error(fault_of(wrong)))
+        yield error(fault_of(wrong))
     finally:
         if coming is not None:
             coming.cancel()

@@ -24,7 +24,7 @@ from .engine import Engine
 from .guard import Guard, Rules
 from .protocols.protocol import Fault, Protocol
 from .protocols.table import PROTOCOLS
-from .refusal import Refusal
+from .refusal import Refusal, closing
 
 WORDS = {"extra_forbidden": "is not supported here: leave it out", "missing": "is missing"}
 """What is wrong with a field, where pydantic's own words say less."""
@@ -75,7 +75,9 @@ def common(app: FastAPI, server: Server) -> None:
     async def health() -> dict[str, Any]:
         """Whether requests are taken."""
         if engine.closing:
-            raise Refusal("the server is shutting down", 503, code="shutting_down")
+            raise closing()
+        if not engine.alive:
+            raise Refusal("nothing is computed any more: start the server again", 503, code="dead")
         return {"status": "ok", "models": list(engine.models), "running": engine.running, "waiting": engine.waiting}
 
     @app.get("/metrics", tags=["server"], response_class=Response)

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from harken.server.app import Server, application
-from harken.server.engine import Engine, Limits
+from harken.server.engine import Engine
 from harken.server.guard import Rules
+from harken.server.limits import Limits
 from harken.server.served import Served
 
 WORDS = ["", "a", "abc", "plain", "chat", "\ud800", "\x00", "é" * 30, "a" * 300, "<|im_start|>", "user", "json_object", "text", "-1", "NaN"]

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ...decode.options import DecodeOptions
 from ...tasks.speech import Spoken
-from ..answering import Json, Streamed, data, heard, who_of
+from ..answering import Json, Streamed, begun, data, heard, who_of
 from ..refusal import Refusal, too_long
 from ..served import Served
 from ..writing import Ended, Writing
@@ -84,7 +84,7 @@ def add(router: APIRouter, server: Server) -> None:
         id, created = number("chatcmpl")
         if body.stream:
             with translated():
-                await heard(request, writing.started())
+                await begun(request, writing)
             return Streamed(writing, chunks(writing, body, id, created), error_body, headers)
         async with writing:
             with translated():

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import Json, Streamed, data, heard, who_of
+from ..answering import Json, Streamed, begun, data, heard, who_of
 from ..planning import encoded_prompt
 from ..refusal import Refusal
 from ..served import Served
@@ -75,7 +75,7 @@ def add(router: APIRouter, server: Server) -> None:
         headers = {"x-harken-seed": str(options.seed)}
         if body.stream:
             with translated():
-                await heard(request, writing.started())
+                await begun(request, writing)
             return Streamed(writing, chunks(writing, body, frame, echoes), error_body, headers)
         async with writing:
             with translated():

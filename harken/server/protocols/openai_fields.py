@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -111,19 +112,19 @@ def decoding(served: Served, asked: Sampling, most: int | None, **more: Any) -> 
         return DecodeOptions(**given)
 
 
-class translated:
-    """In `with`: an InputError of harken becomes a Refusal in OpenAI's words."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, where: Any) -> None:
-        if isinstance(error, InputError) and not isinstance(error, Refusal):
-            text, param = str(error), None
-            for name, theirs in NAMES.items():
-                if name in text:
-                    param, text = param or theirs, text.replace(name, theirs)
-            raise Refusal(text, param=param) from error
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """In `with`: an InputError of harken becomes a Refusal in the names of the fields."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except InputError as error:
+        text, param = str(error), None
+        for name, theirs in NAMES.items():
+            if name in text:
+                param, text = param or theirs, text.replace(name, theirs)
+        raise Refusal(text, param=param) from error
 
 
 def response_format(asked: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from ...tasks.speech import Spoken
-from ..answering import Json, Streamed, data, heard, who_of
+from ..answering import Json, Streamed, begun, data, heard, who_of
 from ..refusal import Refusal
 from ..writing import Ended, Writing
 from .openai_chat import prompted
@@ -65,7 +65,7 @@ def add(router: APIRouter, server: Server) -> None:
             writing = await server.engine.write(served, [prompt], options, stream=bool(body.stream), who=who_of(request))
             frame = framed(body)
             if body.stream:
-                await heard(request, writing.started())
+                await begun(request, writing)
                 return Streamed(writing, events(writing, frame), error_body)
             async with writing:
                 (found,) = await heard(request, writing.all())
