@@ -7,9 +7,11 @@ BENCH ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
+CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench fix clean help
+.PHONY: demo test test-browser check bench fix clean help
 
 # A broken or half-made .venv is made anew; the stamp is written last, so an interrupted install is simply tried again.
 .venv/.installed: pyproject.toml constraints.txt
@@ -24,6 +26,12 @@ demo: .venv/.installed  ## train on the names that ship with harken, compare, pr
 test: .venv/.installed  ## all tests: two workers with one thread each, then the serial ones with two threads
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not serial and not slow" -q
 	OMP_NUM_THREADS=2 NUMBA_NUM_THREADS=2 $(BIN)/pytest -m "serial and not slow" -q || test $$? -eq 5  # 5: none collected
+
+test-browser: .venv/.installed  ## the pages in a real Chromium, which is installed where there is none (Debian, Ubuntu)
+	$(PIP) -e '.[dev,browser]'
+	@$(CHROMIUM) || $(if $(filter-out 0,$(shell id -u)),sudo) sh -c "apt-get update -q && apt-get install -y -q --no-install-recommends chromium" || true
+	@$(CHROMIUM) || { echo "there is no Chromium here: install one as chromium, chromium-browser or google-chrome, then run this again" >&2; exit 1; }
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/pytest tests/view/test_browser.py tests/server/test_browser.py -q
 
 check: .venv/.installed  ## lint, formatting, types
 	$(BIN)/ruff check
@@ -42,4 +50,4 @@ clean:  ## remove caches and builds; .venv and runs stay
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile

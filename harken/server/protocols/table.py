@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-PROTOCOLS = ("harken.server.protocols.openai",)
+PROTOCOLS = (
+    "harken.server.protocols.openai",
+    "harken.server.protocols.page",
+)
