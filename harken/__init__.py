@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .commands.next import next_tokens as next
     from .commands.quantize import quantize
     from .commands.reproduce import reproduce
+    from .commands.serve import serve
     from .commands.similar import similar
     from .commands.train import train
     from .data.segments import Turns
