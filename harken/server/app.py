@@ -108,9 +108,8 @@ def handle(app: FastAPI, spoken: Sequence[Protocol]) -> None:
 
 def respond(spoken: Sequence[Protocol], path: str, fault: Fault, retry: int | None) -> Response:
     """An error in the words of the protocol that a path belongs to; of the first where it belongs to none."""
-    fits = [(len(prefix), protocol) for protocol in spoken for prefix in protocol.prefixes if path.startswith(prefix)]
-    protocol = max(fits, key=lambda one: one[0])[1] if fits else spoken[0]
-    headers = {} if retry is None else {"retry-after": str(retry)}
+    protocol = max(spoken, key=lambda one: one.fits(path))
+    headers = {**protocol.headers(fault), **({} if retry is None else {"retry-after": str(retry)})}
     if fault.status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(protocol.error(fault), fault.status, headers)

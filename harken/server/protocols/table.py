@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
-PROTOCOLS = ("harken.server.protocols.openai",)
+PROTOCOLS = (
+    "harken.server.protocols.openai",
+    "harken.server.protocols.azure",
+    "harken.server.protocols.huggingface",
+)
