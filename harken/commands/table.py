@@ -12,6 +12,7 @@ COMMANDS = {
     "eval": "harken.commands.eval",
     "compare": "harken.commands.compare",
     "look": "harken.commands.look",
+    "serve": "harken.commands.serve",
     "similar": "harken.commands.similar",
     "analogy": "harken.commands.analogy",
     "info": "harken.commands.info",

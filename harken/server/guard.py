@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..base.errors import InputError
 from ..base.report import say
 from .protocols.protocol import Fault
 from .refusal import Refusal
@@ -96,6 +97,26 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
+class Counted:
+    """`receive`, of a body of at most `most` bytes, and of a client that goes on speaking. `over`: whether there was more."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self.inner, self.most, self.read, self.whole, self.over = receive, most, 0, False, False
+
+    async def receive(self) -> Message:
+        """The next message."""
+        if self.whole:
+            return await self.inner()  # of these there is only that the client has gone
+        async with asyncio.timeout(STALLED):
+            message = await self.inner()
+        self.read += len(message.get("body", b""))
+        self.whole = not message.get("more_body", False)
+        if self.read > self.most:
+            self.over = True
+            raise InputError("the body is too large")
+        return message
+
+
 class Guard:
     """An application behind the rules. `error`: (path, what is wrong) as a response · `tally`: what is counted."""
 
@@ -109,11 +130,13 @@ class Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         number, path = secrets.token_hex(8), scope["path"]
-        status = 0
+        status, counted = 0, Counted(receive, self.rules.body)
         more = [(b"x-request-id", number.encode()), *self._cross(headers)]
 
         async def tell(message: Message) -> None:
             nonlocal status
+            if counted.over:  # the application can only say that it could not read the body
+                return
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message = {**message, "headers": [*message["headers"], *more]}
@@ -127,7 +150,10 @@ class Guard:
                 return
             key = "anonymous" if path in OPEN else self.rules.who(headers)
             scope.setdefault("state", {})["who"] = Who(key, number, path)
-            await self.app(scope, self._limited(receive), tell)
+            await self.app(scope, counted.receive, tell)
+            if counted.over and not status:
+                counted.over = False
+                raise self.rules.large()
         except TimeoutError:
             return  # the connection ends with it
         except Exception as error:
@@ -140,24 +166,6 @@ class Guard:
             self.tally.requests.labels(route, str(status or 499)).inc()
             if status >= 500:
                 self.tally.errors.labels(route).inc()
-
-    def _limited(self, receive: Receive) -> Receive:
-        """`receive`, of a body no larger than is allowed, and of a client that goes on speaking."""
-        read, whole = 0, False
-
-        async def limited() -> Message:
-            nonlocal read, whole
-            if whole:
-                return await receive()  # of these there is only that the client has gone
-            async with asyncio.timeout(STALLED):
-                message = await receive()
-            read += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-            if read > self.rules.body:
-                raise self.rules.large()
-            return message
-
-        return limited
 
     def _cross(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
         """What lets a page of an allowed origin read the answer."""

@@ -40,7 +40,9 @@ def planned_rows(served: Served, prompts: Sequence[Any], options: DecodeOptions,
 
 
 def encoded_prompt(served: Served, prompt: Any, *, window: bool = False) -> Prompt:
-    """A prompt as ids. Refusal when it does not fit the context."""
+    """A prompt as ids, or one that is read already. Refusal when it does not fit the context."""
+    if isinstance(prompt, Prompt):
+        return prompt
     read = read_prompt(served.model, served.tokenizer, prompt)
     if not window and len(read.ids) > served.context - (served.model.reads != "source"):
         raise too_long(len(read.ids), served.context)

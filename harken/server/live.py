@@ -1,0 +1,55 @@
+"""The application on a socket, until it is told to end: then answers under way have their time, and end properly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from ..base.errors import InputError
+from .app import Server, application
+
+
+class Live(uvicorn.Server):
+    """uvicorn, which tells the engine to end as soon as it is told itself, and not when all have left."""
+
+    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+        super().__init__(config)
+        self.served = server
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing new, and wait for what is under way."""
+        ending = asyncio.ensure_future(self.served.engine.drain(self.served.grace))
+        await super().shutdown(sockets)
+        await ending
+
+
+@contextlib.contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens. InputError when it cannot."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise InputError(f"--host {host} --port {port} cannot be listened on ({error.strerror or error}): take another --port") from None
+    with made:
+        yield made
+
+
+def configured(server: Server, **more: Any) -> uvicorn.Config:
+    """uvicorn's settings: it says nothing itself, and gives up clients that stay when all else has ended."""
+    wait = int(server.grace) + 10
+    app: Any = application(server)
+    return uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=wait, **more)
+
+
+def listen(server: Server, where: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    for each in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them, and raises them once more when it has ended
+        signal.signal(each, lambda *_: None)
+    asyncio.run(Live(configured(server), server).serve(sockets=[where]))
