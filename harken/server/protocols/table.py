@@ -6,4 +6,5 @@ PROTOCOLS = (
     "harken.server.protocols.openai",
     "harken.server.protocols.azure",
     "harken.server.protocols.huggingface",
+    "harken.server.protocols.cohere",
 )
