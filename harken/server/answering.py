@@ -66,8 +66,9 @@ class Streamed(StreamingResponse):
         headers: Mapping[str, str] | None = None,
         media_type: str = "text/event-stream",
     ) -> None:
-        """`error`: the protocol's body for what goes wrong after the beginning, sent as the last event."""
-        super().__init__(_kept(events, error), headers={"cache-control": "no-store", **(headers or {})}, media_type=media_type)
+        """`error`: the protocol's body for what goes wrong after the beginning, sent as the last event; bytes are sent as they are."""
+        comments = media_type == "text/event-stream"
+        super().__init__(_kept(events, error, comments), headers={"cache-control": "no-store", **(headers or {})}, media_type=media_type)
         self.writing = writing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -77,22 +78,24 @@ class Streamed(StreamingResponse):
             self.writing.cancel()
 
 
-async def _kept(events: AsyncIterator[bytes], error: Callable[[Fault], Any]) -> AsyncIterator[bytes]:
-    """The events, a comment where there are none for long, and what went wrong."""
+async def _kept(events: AsyncIterator[bytes], error: Callable[[Fault], Any], comments: bool) -> AsyncIterator[bytes]:
+    """The events, a comment where there are none for long and there may be `comments`, and what went wrong."""
     coming: asyncio.Future[bytes] | None = None
     try:
         while True:
             coming = coming or asyncio.ensure_future(anext(events))  # pyright: ignore[reportArgumentType]
             done, _ = await asyncio.wait((coming,), timeout=QUIET)
             if not done:
-                yield b": still here\n\n"
+                if comments:
+                    yield b": still here\n\n"
                 continue
             ready, coming = coming, None
             yield ready.result()
     except StopAsyncIteration:
         return
     except Exception as wrong:
-        yield data(error(fault_of(wrong)))
+        said = error(fault_of(wrong))
+        yield said if isinstance(said, bytes) else data(said)
     finally:
         if coming is not None:
             coming.cancel()

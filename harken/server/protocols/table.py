@@ -7,4 +7,5 @@ PROTOCOLS = (
     "harken.server.protocols.azure",
     "harken.server.protocols.huggingface",
     "harken.server.protocols.cohere",
+    "harken.server.protocols.bedrock",
 )
