@@ -35,9 +35,11 @@ def routes(server: Server) -> APIRouter:
 
 
 def card(served: Served) -> dict[str, Any]:
-    """A model as OpenAI describes it, and what else is good to know."""
+    """A model as OpenAI describes it, and what else is good to know: to KServe, that it is ready."""
     return {
         "id": served.name,
+        "name": served.name,
+        "ready": True,
         "object": "model",
         "created": served.created,
         "owned_by": "harken",

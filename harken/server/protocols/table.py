@@ -8,4 +8,5 @@ PROTOCOLS = (
     "harken.server.protocols.huggingface",
     "harken.server.protocols.cohere",
     "harken.server.protocols.bedrock",
+    "harken.server.protocols.vertex",
 )
