@@ -33,9 +33,7 @@ class ServeOptions(Limits):
     api_key_file: str | None = option(None, "a file of keys, one a line, each behind a name for the counts if you like", metavar="FILE")
     open: bool = option(False, "let anyone ask who reaches --host, without a key")
     allow_origin: tuple[str, ...] = option((), "pages of this origin may ask, as in https://my.site; may be given again", metavar="ORIGIN")
-    allow_host: tuple[str, ...] = option(
-        (), "a name under which the server may be asked, beside localhost; may be given again", metavar="NAME"
-    )
+    allow_host: tuple[str, ...] = option((), "a name that the server answers to, beside localhost; may be given again", metavar="NAME")
     max_body: float = option(8.0, "MiB of a request at most", above=0)
     grace: float = option(30.0, "seconds that answers under way have when the server is told to end", min=0)
     dtype: Literal["float32", "bfloat16", "float16", "int8", "int4", "auto"] = option("float32", "how weights are held")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from ..base.errors import HarkenError
 from ..base.report import say
@@ -20,8 +20,21 @@ from .refusal import Refusal
 from .writing import Who, Writing
 
 Result = TypeVar("Result")
+SSE = "text/event-stream"
 QUIET = 15.0
 """Seconds without an event after which a stream says that it is still there."""
+
+
+class Json(JSONResponse):
+    """JSON as UTF-8, also where a client sent half a character that is shown to it again."""
+
+    def render(self, content: Any) -> bytes:
+        return dumped(content)
+
+
+def dumped(value: Any) -> bytes:
+    """Compact JSON; half a character is a question mark."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def who_of(request: Request) -> Who:
@@ -43,6 +56,15 @@ async def heard(request: Request, work: Awaitable[Result]) -> Result:
         task.cancel()
 
 
+async def begun(request: Request, writing: Writing) -> None:
+    """When an answer has something to tell; what goes wrong before that is raised, and an answer that nobody waits for is given up."""
+    try:
+        await heard(request, writing.started())
+    except BaseException:
+        writing.cancel()
+        raise
+
+
 async def left(request: Request) -> None:
     """When the client has gone."""
     while (await request.receive())["type"] != "http.disconnect":
@@ -51,8 +73,8 @@ async def left(request: Request) -> None:
 
 def data(value: Any, event: str | None = None) -> bytes:
     """One event of a stream."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return (f"event: {event}\n" if event else "").encode() + f"data: {text}\n\n".encode()
+    text = value.encode() if isinstance(value, str) else dumped(value)
+    return (f"event: {event}\n" if event else "").encode() + b"data: " + text + b"\n\n"
 
 
 class Streamed(StreamingResponse):
@@ -64,11 +86,13 @@ class Streamed(StreamingResponse):
         events: AsyncIterator[bytes],
         error: Callable[[Fault], Any],
         headers: Mapping[str, str] | None = None,
-        media_type: str = "text/event-stream",
+        *,
+        media_type: str = SSE,
+        framed: Callable[[Any], bytes] = data,
     ) -> None:
-        """`error`: the protocol's body for what goes wrong after the beginning, sent as the last event; bytes are sent as they are."""
-        comments = media_type == "text/event-stream"
-        super().__init__(_kept(events, error, comments), headers={"cache-control": "no-store", **(headers or {})}, media_type=media_type)
+        """`error`: the protocol's body for what goes wrong after the beginning, which is the last event, `framed` as such."""
+        lasting = _kept(events, lambda fault: framed(error(fault)), QUIET if media_type == SSE else None)
+        super().__init__(lasting, headers={"cache-control": "no-store", **(headers or {})}, media_type=media_type)
         self.writing = writing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -78,24 +102,22 @@ class Streamed(StreamingResponse):
             self.writing.cancel()
 
 
-async def _kept(events: AsyncIterator[bytes], error: Callable[[Fault], Any], comments: bool) -> AsyncIterator[bytes]:
-    """The events, a comment where there are none for long and there may be `comments`, and what went wrong."""
+async def _kept(events: AsyncIterator[bytes], error: Callable[[Fault], bytes], quiet: float | None) -> AsyncIterator[bytes]:
+    """The events, a comment where there are none for `quiet` seconds, and what went wrong."""
     coming: asyncio.Future[bytes] | None = None
     try:
         while True:
             coming = coming or asyncio.ensure_future(anext(events))  # pyright: ignore[reportArgumentType]
-            done, _ = await asyncio.wait((coming,), timeout=QUIET)
+            done, _ = await asyncio.wait((coming,), timeout=quiet)
             if not done:
-                if comments:
-                    yield b": still here\n\n"
+                yield b": still here\n\n"
                 continue
             ready, coming = coming, None
             yield ready.result()
     except StopAsyncIteration:
         return
     except Exception as wrong:
-        said = error(fault_of(wrong))
-        yield said if isinstance(said, bytes) else data(said)
+        yield error(fault_of(wrong))
     finally:
         if coming is not None:
             coming.cancel()

@@ -16,15 +16,15 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ..base.errors import HarkenError, InputError
+from .answering import Json
 from .engine import Engine
 from .guard import Guard, Rules
 from .protocols.protocol import Fault, Protocol
 from .protocols.table import PROTOCOLS
-from .refusal import Refusal
+from .refusal import Refusal, closing
 
 WORDS = {"extra_forbidden": "is not supported here: leave it out", "missing": "is missing"}
 """What is wrong with a field, where pydantic's own words say less."""
@@ -51,7 +51,7 @@ def application(server: Server, protocols: Sequence[Protocol] | None = None) -> 
         yield
         await server.engine.drain(server.grace)
 
-    app = FastAPI(title="harken", version=_version(), lifespan=life, docs_url=None, redoc_url=None)
+    app = FastAPI(title="harken", version=_version(), lifespan=life, docs_url=None, redoc_url=None, default_response_class=Json)
     app.state.server, app.state.protocols = server, spoken
     common(app, server)
     for protocol in spoken:
@@ -75,7 +75,9 @@ def common(app: FastAPI, server: Server) -> None:
     async def health() -> dict[str, Any]:
         """Whether requests are taken."""
         if engine.closing:
-            raise Refusal("the server is shutting down", 503, code="shutting_down")
+            raise closing()
+        if not engine.alive:
+            raise Refusal("nothing is computed any more: start the server again", 503, code="dead")
         return {"status": "ok", "models": list(engine.models), "running": engine.running, "waiting": engine.waiting}
 
     @app.get("/metrics", tags=["server"], response_class=Response)
@@ -112,7 +114,7 @@ def respond(spoken: Sequence[Protocol], path: str, fault: Fault, retry: int | No
     headers = {**protocol.headers(fault), **({} if retry is None else {"retry-after": str(retry)})}
     if fault.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse(protocol.error(fault), fault.status, headers)
+    return Json(protocol.error(fault), fault.status, headers)
 
 
 def wrong_field(error: RequestValidationError) -> Fault:

@@ -65,7 +65,8 @@ class Batch:
     @torch.inference_mode()
     def step(self) -> Told:
         """A token more for every text whose beginning was read."""
-        self.model.pack()
+        if not self.model.packed:
+            self.model.pack()
         told = self._leave() + self._admit()
         told += self._read_ahead()
         ready = [flight.unread <= BESIDE for flight in self.flying]

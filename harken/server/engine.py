@@ -16,11 +16,11 @@ import math
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from ..base.errors import did_you_mean
+from ..base.report import say
 from ..decode.options import DecodeOptions
 from . import turns
 from .batch import Batch, Told
@@ -29,7 +29,7 @@ from .planning import MOST_ROWS, planned_rows, together
 from .refusal import Refusal, closing, full, overdue
 from .served import Served
 from .tally import Tally
-from .writing import Event, Token, Who, Writing, failure
+from .writing import Token, Who, Writing
 
 Result = TypeVar("Result")
 
@@ -41,11 +41,9 @@ class Engine:
         self.models = {one.name: one for one in models}
         self.limits, self.tally = limits or Limits(), tally or Tally()
         self.batches: dict[tuple[int, bool, str | None], Batch] = {}
-        self.tasks = turns.Tasks()
+        self.turns = turns.Turns()
         self.closing = self.cutting = False
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._searches: deque[Writing] = deque()
-        self._turns: deque[Iterator[Told]] = deque()
         self._open: set[Writing] = set()  # not answered yet; of the event loop
         self._works = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,8 +88,8 @@ class Engine:
         return writing
 
     async def ask(self, served: Served, task: str, inputs: Sequence[Any], *, who: Who | None = None, **options: Any) -> list[Any]:
-        """The answers of `harken.pipeline(task, model)` to a list of inputs."""
-        found = [answer for some in await self.work(lambda: self.tasks.answers(served, task, inputs, options)) for answer in some]
+        """The answers of `harken.pipeline(task, model)` to a list of inputs; what others ask alike is read with them."""
+        found = await self._answer(lambda tell, gone: turns.Asked(served, task, inputs, options, tell, gone))
         self.tally.inputs.labels(served.name, (who or Who()).key, task).inc(len(inputs))
         return found
 
@@ -111,26 +109,20 @@ class Engine:
 
     async def work(self, begin: Callable[[], Iterator[Result]]) -> list[Result]:
         """All that an iterator gives, each `next` of it a turn in the thread of the models; what it raises is raised here."""
+        return await self._answer(lambda tell, gone: turns.Work(begin, tell, gone))
+
+    async def _answer(self, made: Callable[[Callable[[Any], None], Callable[[], bool]], Any]) -> Any:
+        """What becomes of some work, made of how it is told and whether anybody waits. Refusal when it takes too long."""
         loop = asyncio.get_running_loop()
         self._admit(1)
-        answer: asyncio.Future[list[Result]] = loop.create_future()
-        found: list[Result] = []
+        answer: asyncio.Future[Any] = loop.create_future()
 
-        def go() -> Iterator[Told]:
-            try:
-                for one in begin():
-                    if answer.cancelled():
-                        return
-                    found.append(one)
-                    yield []
-            except Exception as error:
-                wrong = failure(error)
-                loop.call_soon_threadsafe(lambda: answer.done() or answer.set_exception(wrong))
-            else:
-                loop.call_soon_threadsafe(lambda: answer.done() or answer.set_result(found))
+        def settle(found: Any) -> None:
+            if not answer.done():
+                answer.set_exception(found) if isinstance(found, Exception) else answer.set_result(found)
 
         self._works += 1
-        self._inbox.put(go())
+        self._inbox.put(made(lambda found: loop.call_soon_threadsafe(settle, found), answer.cancelled))
         try:
             return await asyncio.wait_for(answer, self.limits.max_seconds)
         except TimeoutError:
@@ -154,10 +146,15 @@ class Engine:
         await asyncio.to_thread(self._thread.join, 5)
 
     @property
+    def alive(self) -> bool:
+        """Whether anything is computed."""
+        return self._thread.is_alive()
+
+    @property
     def waiting(self) -> int:
         """Texts and other work that nothing was done for yet."""
         batched = sum(len(batch.waiting) for batch in list(self.batches.values()))
-        return self._inbox.qsize() + batched + len(self._searches) + len(self._turns)
+        return self._inbox.qsize() + batched + self.turns.waiting
 
     @property
     def running(self) -> int:
@@ -208,13 +205,16 @@ class Engine:
             for batch in list(self.batches.values()):
                 if batch.busy:
                     told += self._stepped(batch)
-            told += self._turn()
+            try:
+                told += self.turns.turn()
+            except Exception as error:  # of a turn that does not tell it itself
+                say(f"a turn failed: {type(error).__name__}: {error}")
             self._gauge(time.monotonic() - begun)
             self._tell(told)
 
     @property
     def _busy(self) -> bool:
-        return bool(self._searches or self._turns) or any(batch.busy for batch in list(self.batches.values()))
+        return bool(self.turns.waiting) or any(batch.busy for batch in list(self.batches.values()))
 
     def _take(self, *, wait: bool) -> bool:
         """What was asked since; False when that is to end."""
@@ -226,12 +226,10 @@ class Engine:
             wait = False
             if given is None:
                 return False
-            if not isinstance(given, Writing):
-                self._turns.append(given)
-            elif together(given.served, given.plan):
+            if isinstance(given, Writing) and together(given.served, given.plan):
                 self._batch(given.served, turns.typed(given)).add(given)
             else:
-                self._searches.append(given)
+                self.turns.add(given)
 
     def _stepped(self, batch: Batch) -> Told:
         """A step; what goes wrong in it beyond what a batch expects ends all its texts, and nothing else."""
@@ -239,27 +237,6 @@ class Engine:
             return batch.step()
         except Exception as error:
             return batch.fail_all(error)
-
-    def _turn(self) -> Told:
-        """One turn of the work that is next."""
-        while self._searches and len(self._turns) < self.limits.max_running:
-            first = self._searches.popleft()
-            if first.cancelled:
-                continue
-            some = [first]
-            for other in [one for one in self._searches if not one.cancelled]:
-                if sum(len(one.rows) for one in some) + len(other.rows) <= turns.ROWS and turns.may_join(first, other):
-                    some.append(other)
-                    self._searches.remove(other)
-            self._turns.append(searched(some))
-        if not self._turns:
-            return []
-        work = self._turns.popleft()
-        told = next(work, None)
-        if told is None:
-            return []
-        self._turns.append(work)
-        return told
 
     def _gauge(self, seconds: float) -> None:
         self.tally.steps.observe(seconds)
@@ -270,15 +247,3 @@ class Engine:
     def _tell(self, told: Told) -> None:
         if told and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._deliver, told)
-
-
-def searched(writings: Sequence[Writing]) -> Iterator[Told]:
-    """A search; what goes wrong in it is told to all who asked for it."""
-    try:
-        yield from turns.search(writings)
-    except Exception as error:
-        wrong: list[tuple[Writing, Event | Exception]] = []
-        for writing in writings:
-            writing.failed = writing.failed or failure(error)
-            wrong.append((writing, writing.failed))
-        yield wrong

@@ -131,7 +131,6 @@ def best(flights: Sequence[Flight], logits: Tensor) -> list[tuple[tuple[int, flo
 
 
 def likeliest(logits: Tensor, count: int) -> tuple[tuple[int, float], ...]:
-    """logits (V,) -> the ids of the highest, with their natural log-probabilities."""
-    logs = F.log_softmax(logits.float()[None], -1)[0]
-    values, ids = logs.sort(descending=True, stable=True)
-    return tuple(zip(ids[:count].tolist(), values[:count].tolist(), strict=True))
+    """logits (V,) -> the ids of the highest, with their natural log-probabilities; of equals the lower id first."""
+    values, ids = F.log_softmax(logits.float()[None], -1)[0].topk(min(count, len(logits)))
+    return tuple(sorted(zip(ids.tolist(), values.tolist(), strict=True), key=lambda one: (-one[1], one[0])))

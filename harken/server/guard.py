@@ -64,7 +64,7 @@ class Rules:
     def check(self, headers: Mapping[str, str]) -> None:
         """Refusal (403) for a host that this is not, and for the page of another one; (413) for a body that is too large."""
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        name = name_of(host)
         if "*" not in self.hosts and name not in (*LOOPBACK, *self.hosts):
             raise Refusal(f"this server does not answer as {name!r}: start it with --allow-host {name}", 403, code="host_not_allowed")
         origin = headers.get("origin")
@@ -91,6 +91,14 @@ def bearer(authorization: str) -> str:
         return rest.strip()
     named = [part.strip().removeprefix("Credential=") for part in rest.split(",") if part.strip().startswith("Credential=")]
     return named[0].rsplit("/", 4)[0] if scheme == "AWS4-HMAC-SHA256" and named else ""
+
+
+def name_of(host: str) -> str:
+    """A host without its port; as it is where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return host
 
 
 def _digest(text: str) -> bytes:
@@ -130,6 +138,7 @@ class Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         number, path = secrets.token_hex(8), scope["path"]
+        shown = path if path.isprintable() else ascii(path)  # for the log, a line each
         status, counted = 0, Counted(receive, self.rules.body)
         more = [(b"x-request-id", number.encode()), *self._cross(headers)]
 
@@ -149,7 +158,7 @@ class Guard:
                 await _empty(tell)
                 return
             key = "anonymous" if path in OPEN else self.rules.who(headers)
-            scope.setdefault("state", {})["who"] = Who(key, number, path)
+            scope.setdefault("state", {})["who"] = Who(key, number, shown)
             await self.app(scope, counted.receive, tell)
             if counted.over and not status:
                 counted.over = False
@@ -158,7 +167,7 @@ class Guard:
             return  # the connection ends with it
         except Exception as error:
             if status:
-                say(f"{number} {path} broke off: {type(error).__name__}")
+                say(f"{number} {shown} broke off: {type(error).__name__}")
                 raise
             await self._failed(path, error, scope, tell, receive)
         finally:
@@ -184,7 +193,7 @@ class Guard:
         if isinstance(error, Refusal):
             fault, retry = Fault(error.status, str(error), error.param, error.code), error.retry
         else:
-            say(f"{path} failed: {type(error).__name__}: {error}")
+            say(f"{path!a} failed: {type(error).__name__}: {error}")
             fault, retry = Fault(500, "the server could not answer this request; its log says more", code="internal_error"), None
         await self.error(path, fault, retry)(scope, receive, send)
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 LEAST = 16
 """Tokens that are worth keeping, or copying."""
+MOST = 512
+"""Texts that are looked through at most."""
 
 
 @dataclass(eq=False)
@@ -55,7 +57,7 @@ class Prefixes:
             self._drop(one)
         self.held.append(found)
         self.nbytes += found.nbytes
-        while self.nbytes > self.room:
+        while self.nbytes > self.room or len(self.held) > MOST:
             self._drop(self.held[0])
 
     def find(self, ids: tuple[int, ...], by: str | None) -> tuple[Held | None, int]:

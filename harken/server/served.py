@@ -99,7 +99,7 @@ def read_model(source: str, bases: dict[Path, Model], dtype: str, device: str) -
     if base not in bases:
         say(f"reading {base}")
         narrow = dtype in KINDS and device == "cpu" and held_of(base) is None
-        bases[base] = load(base, dtype="float32" if narrow else dtype, device=device, tokenizer=False)[0]
+        bases[base] = load(base, dtype="float32" if narrow else dtype, device=device)[0]
         if narrow:
             bases[base].pack(dtype)
     model, adapter = bases[base], None

@@ -74,7 +74,7 @@ class Slots:
     def read(self, first: int, ids: Tensor, counts: Tensor | None, types: Tensor | None, *, last: bool) -> Tensor | None:
         """Read ids (B, L) into the rows from `first` on, of each as many as `counts` (B,) says (None: all); `last`: (B, V), what the model
         says comes next."""
-        part = copy.copy(self.cache)
+        part: Any = copy.copy(self.cache)
         part.keys = [keys[first : first + len(ids)] for keys in self.keys]
         part.values = [values[first : first + len(ids)] for values in self.values]
         part.lengths = self.cache.lengths[first : first + len(ids)].clone()

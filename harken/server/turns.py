@@ -6,8 +6,11 @@ A turn is an iterator; each `next` of it is bounded work, and says what there is
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,11 +25,11 @@ from .batch import PARTS, Told, choose
 from .flight import CLOCK, Flight
 from .refusal import overdue
 from .served import Served
-from .writing import Token, Writing
+from .writing import Token, Writing, failure
 
 ROWS = 64
 """Texts that one search follows at once, their beams counted."""
-INPUTS = 16
+INPUTS = 32
 """Inputs of a task in one turn."""
 
 
@@ -91,23 +94,146 @@ def whole(writing: Writing, plan: Plan, results: Sequence[Any], rows: Sequence[A
     return told
 
 
-class Tasks:
-    """The pipelines of the models, made when they are first asked."""
+@dataclass(eq=False)
+class Work:
+    """Anything to be computed. `begin`: its parts, each one turn · `tell`: what is told all of them, or what went wrong · `gone`: whether
+    nobody waits any more."""
+
+    begin: Callable[[], Iterator[Any]]
+    tell: Callable[[list[Any] | Exception], None]
+    gone: Callable[[], bool]
+
+
+@dataclass(eq=False)
+class Asked:
+    """Inputs of a task, and how it is asked. `tell`, `gone`: as of `Work`."""
+
+    served: Served
+    task: str
+    inputs: Sequence[Any]
+    options: dict[str, Any]
+    tell: Callable[[list[Any] | Exception], None]
+    gone: Callable[[], bool]
+
+    def like(self, other: Asked) -> bool:
+        """Whether both can be read together."""
+        return (self.served, self.task, self.options) == (other.served, other.task, other.options)
+
+
+class Turns:
+    """All such work of a server. What is asked alike, and waits, is done together; the rest is done in turn."""
 
     def __init__(self) -> None:
+        self.searches: deque[Writing] = deque()
+        self.asked: deque[Asked] = deque()
+        self.going: deque[Iterator[Told]] = deque()
         self.made: dict[tuple[str, str], Pipeline] = {}
 
-    def of(self, served: Served, task: str) -> Pipeline:
+    @property
+    def waiting(self) -> int:
+        """Of it, what was not begun, and what takes turns."""
+        return len(self.searches) + len(self.asked) + len(self.going)
+
+    def add(self, given: Writing | Asked | Work) -> None:
+        """One more."""
+        if isinstance(given, Writing):
+            self.searches.append(given)
+        elif isinstance(given, Asked):
+            self.asked.append(given)
+        else:
+            self.going.append(done(given))
+
+    def turn(self) -> Told:
+        """A turn of what is next."""
+        self._begin()
+        if not self.going:
+            return []
+        work = self.going.popleft()
+        told = next(work, None)
+        if told is None:
+            return []
+        self.going.append(work)
+        return told
+
+    def _begin(self) -> None:
+        """Put together what goes together."""
+        while self.searches:
+            some = [self.searches.popleft()]
+            for other in list(self.searches):
+                if sum(len(one.rows) for one in some) + len(other.rows) <= ROWS and may_join(some[0], other):
+                    some.append(other)
+                    self.searches.remove(other)
+            self.going.append(searched([one for one in some if not one.cancelled]))
+        while self.asked:
+            alike = [self.asked.popleft()]
+            for other in list(self.asked):
+                if alike[0].like(other):
+                    alike.append(other)
+                    self.asked.remove(other)
+            self.going.append(self._answered(alike))
+
+    def _answered(self, asked: Sequence[Asked]) -> Iterator[Told]:
+        """The answers to what was asked alike, some inputs a turn; where one cannot be read, each request by itself."""
+        asked = [one for one in asked if not one.gone()]
+        inputs, found = [given for one in asked for given in one.inputs], []
+        try:
+            for at in range(0, len(inputs), INPUTS):
+                one = asked[0]
+                choose(one.served.model, one.served.adapter)
+                found += self._of(one.served, one.task)(inputs[at : at + INPUTS], **one.options)
+                yield []
+        except Exception as error:
+            if len(asked) == 1:
+                asked[0].tell(failure(numbered(error, len(found))))
+                return
+            for one in asked:
+                yield from self._answered([one])
+            return
+        at = 0
+        for one in asked:
+            one.tell(found[at : at + len(one.inputs)])
+            at += len(one.inputs)
+
+    def _of(self, served: Served, task: str) -> Pipeline:
         """A model, ready for a task. InputError when it was not made for it."""
         if (served.name, task) not in self.made:
             self.made[served.name, task] = pipeline(task, (served.model, served.tokenizer))
         return self.made[served.name, task]
 
-    def answers(self, served: Served, task: str, inputs: Sequence[Any], options: dict[str, Any]) -> Iterator[list[Any]]:
-        """Those of the inputs, some a turn."""
-        for at in range(0, len(inputs), INPUTS):
-            choose(served.model, served.adapter)
-            yield self.of(served, task)(list(inputs[at : at + INPUTS]), **options)
+
+def numbered(error: Exception, before: int) -> Exception:
+    """An error that names an input by its place, with those `before` it counted."""
+    text = re.sub(r"^inputs\[(\d+)\]", lambda found: f"inputs[{int(found[1]) + before}]", str(error))
+    return InputError(text) if isinstance(error, InputError) and text != str(error) else error
+
+
+def done(work: Work) -> Iterator[Told]:
+    """Some work, part by part, and then what came of it."""
+    found: list[Any] = []
+    try:
+        for one in work.begin():
+            if work.gone():
+                return
+            found.append(one)
+            yield []
+    except Exception as error:
+        work.tell(failure(error))
+    else:
+        work.tell(found)
+
+
+def searched(writings: Sequence[Writing]) -> Iterator[Told]:
+    """A search; what goes wrong in it is told to all who asked for it."""
+    if not writings:
+        return
+    try:
+        yield from search(writings)
+    except Exception as error:
+        wrong: Told = []
+        for writing in writings:
+            writing.failed = writing.failed or failure(error)
+            wrong.append((writing, writing.failed))
+        yield wrong
 
 
 @torch.inference_mode()
@@ -124,7 +250,7 @@ def weighed(model: Model, ids: Sequence[int], top: int) -> Iterator[list[Token]]
         part, after = ids[at : min(at + step, len(ids) - 1)], ids[at + 1 : at + step + 1]
         logits = model(torch.tensor([part], device=model.device), cache=cache)[0].float()
         logs = F.log_softmax(logits, -1)
-        values, tops = logs.topk(max(top, 1), -1)
+        values, tops = logs.topk(min(max(top, 1), logs.shape[-1]), -1)
         known = logs.gather(-1, torch.tensor(after, device=logs.device)[:, None])[:, 0].tolist()
         tops = [tuple(zip(i[:top], v[:top], strict=True)) for i, v in zip(tops.tolist(), values.tolist(), strict=True)]
         yield [Token(*each) for each in zip(after, known, tops, strict=True)]

@@ -22,7 +22,8 @@ from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
 from harken.families.recurrent import GRUConfig
 from harken.families.table import build
-from harken.server.engine import Engine, Limits
+from harken.server.engine import Engine
+from harken.server.limits import Limits
 from harken.server.served import Served
 from harken.text.train import train_characters
 

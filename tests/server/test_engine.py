@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from harken.base.errors import InputError
 from harken.decode.generate import generate
 from harken.decode.options import DecodeOptions
-from harken.server.engine import Limits
+from harken.server import batch
+from harken.server.limits import Limits
 from harken.server.refusal import Refusal
 from harken.server.served import Served
 from harken.server.writing import Ended
@@ -30,7 +32,9 @@ def prompt_of(rng: random.Random, kept: list[str], most: int = 40) -> str:
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "bart", "gru"])
-def test_answers_do_not_depend_on_the_load(kind: str, kinds: Any, drawn: Any, run: Any) -> None:
+def test_answers_do_not_depend_on_the_load(kind: str, kinds: Any, drawn: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "PART", 5)  # prompts are read in several parts
+    monkeypatch.setattr(batch, "PARTS", 11)
     model, tokenizer = kinds(kind)
     served = Served(kind, model, tokenizer)
     rng, kept = random.Random(kind), []
@@ -42,7 +46,7 @@ def test_answers_do_not_depend_on_the_load(kind: str, kinds: Any, drawn: Any, ru
             asked.append((prompts, options))
 
     async def work(engine: Any) -> list[Any]:
-        async def one(prompts: list[str], options: DecodeOptions, wait: float, leave: int | None, stream: bool) -> Any:
+        async def ask(prompts: list[str], options: DecodeOptions, wait: float, leave: int | None, stream: bool) -> Any:
             await asyncio.sleep(wait)
             async with await engine.write(served, prompts, options, stream=stream) as writing:
                 seen = 0
@@ -62,12 +66,12 @@ def test_answers_do_not_depend_on_the_load(kind: str, kinds: Any, drawn: Any, ru
 
         leave = [rng.choice([None, None, 1, 3]) for _ in asked]
         answers = await asyncio.gather(
-            *(one(p, o, rng.random() * 0.3, n, rng.random() < 0.5 or n is not None) for (p, o), n in zip(asked, leave, strict=True))
+            *(ask(p, o, rng.random() * 0.3, n, rng.random() < 0.5 or n is not None) for (p, o), n in zip(asked, leave, strict=True))
         )
-        for batch in engine.batches.values():
-            while batch.busy:
+        for one in engine.batches.values():
+            while one.busy:
                 await asyncio.sleep(0.01)
-            assert not batch.flying and batch.slots.nbytes + batch.prefixes.nbytes <= 2 * batch.room
+            assert not one.flying and one.slots.nbytes + one.prefixes.nbytes <= 2 * one.room
         return answers
 
     answers = run([served], work, Limits(max_running=7, cache_memory=0.001))
@@ -218,3 +222,34 @@ def test_several_models_take_turns(kinds: Any, run: Any) -> None:
     pipeline = [generate(models[0].model, models[0].tokenizer, [text], replace(options, max_new_tokens=4))[0].text for text in "ab"]
     assert [one[0]["generated_text"] for one in asked] == pipeline and asked == again
     assert isinstance(Ended, type)
+
+
+def test_what_is_asked_alike_is_read_together(kinds: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harken.tasks import pipeline as pipelines
+
+    model, tokenizer = kinds("gpt2")
+    served, calls = Served("a", model, tokenizer), []
+    texts = ["abc", "de", "fghij", "", "x" * 90, "klm"]
+    whole = pipelines.Pipeline.__call__
+    right = [pipelines.pipeline("feature-extraction", (model, tokenizer))([text], pooling="mean") for text in texts[:4]]
+
+    def counted(self: Any, inputs: Any, **more: Any) -> Any:
+        calls.append(len(inputs))
+        return whole(self, inputs, **more)
+
+    monkeypatch.setattr(pipelines.Pipeline, "__call__", counted)
+
+    async def work(engine: Any) -> Any:
+        async def blocking() -> None:
+            await engine.work(lambda: (time.sleep(0.2) for _ in "a"))
+
+        async def asking(text: str) -> Any:
+            await asyncio.sleep(0.05)
+            return await engine.ask(served, "feature-extraction", [text], pooling="mean")
+
+        _, *found = await asyncio.gather(blocking(), *map(asking, texts), return_exceptions=True)
+        return found
+
+    *found, long, last = run([served], work)
+    assert found == right and isinstance(last, list)
+    assert isinstance(long, InputError) and max(calls) == len(texts)

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from harken.server.app import Server, application
-from harken.server.engine import Engine, Limits
+from harken.server.engine import Engine
 from harken.server.guard import OPEN, Rules
+from harken.server.limits import Limits
 from harken.server.served import Served
 
 KEY = {"authorization": "Bearer secret"}
@@ -65,8 +66,9 @@ def test_the_table_of_routes_keys_and_origins(address: str, kinds: Any) -> None:
         found, body, answered = call(address, method, path, b"{}", foreign)
         assert (found, body["error"]["code"]) == (403, "origin_not_allowed"), (method, path)
         assert answered["access-control-allow-origin"] is None
-        found, _, _ = call(address, method, path, b"{}", {**KEY, "host": "evil.example"})
-        assert found == 403, (method, path)
+        for host in ("evil.example", "localhost.evil.example", "[", ""):
+            found, _, _ = call(address, method, path, b"{}", {**KEY, "host": host})
+            assert found == 403, (method, path, host)
         for right in (KEY, {"api-key": "2nd"}, {"x-api-key": "secret"}):
             found, _, answered = call(address, method, path, b"{}", {**right, "origin": "https://good.example"})
             assert found not in (401, 403, 500), (method, path)
@@ -158,6 +160,7 @@ def test_usage_is_counted_by_key_and_no_prompt_is_told(address: str, capfd: pyte
     assert status == 200 and 'harken_completion_tokens_total{key="other",model="plain"} 3.0' in text
     for name in ("requests", "prompt_tokens", "waiting", "running", "first_token_seconds", "step_seconds", "cache_bytes"):
         assert f"harken_{name}" in text
+    assert 'harken_requests_total{route="/v1/completions",status="200"}' in text
     said = capfd.readouterr().err
     assert "key=other model=plain" in said and "hiddenwords" not in said + text and "secret" not in said + text
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import ValidationError
 
+from ..answering import Json
 from ..refusal import Refusal
 from ..served import Served
 from . import bedrock_anthropic, bedrock_converse, bedrock_titan
@@ -33,12 +34,12 @@ def routes(server: Server) -> APIRouter:
     """invoke and converse, and their streams."""
     found = APIRouter(tags=["bedrock"])
 
-    @found.post("/model/{model:path}/invoke", response_class=JSONResponse, openapi_extra=JSON)
+    @found.post("/model/{model:path}/invoke", response_class=Json, openapi_extra=JSON)
     async def invoke(model: str, request: Request) -> Response:
         """The answer to a body of Titan, or of Anthropic's messages."""
         return await invoked(model, request, stream=False)
 
-    @found.post("/model/{model:path}/invoke-with-response-stream", response_class=JSONResponse, openapi_extra=JSON)
+    @found.post("/model/{model:path}/invoke-with-response-stream", response_class=Json, openapi_extra=JSON)
     async def streamed(model: str, request: Request) -> Response:
         """The same in parts."""
         return await invoked(model, request, stream=True)
@@ -57,12 +58,12 @@ def routes(server: Server) -> APIRouter:
             raise Refusal("vectors have no stream: invoke the model without one")
         return await bedrock_titan.embedded(server, served, checked(bedrock_titan.VectorBody, given), request)
 
-    @found.post("/model/{model:path}/converse", response_class=JSONResponse)
+    @found.post("/model/{model:path}/converse", response_class=Json)
     async def converse(model: str, body: bedrock_converse.ConverseBody, request: Request) -> Response:
         """A reply to messages."""
         return await bedrock_converse.answered(server, served_as(server, model), body, request, stream=False)
 
-    @found.post("/model/{model:path}/converse-stream", response_class=JSONResponse)
+    @found.post("/model/{model:path}/converse-stream", response_class=Json)
     async def converse_stream(model: str, body: bedrock_converse.ConverseBody, request: Request) -> Response:
         """The same in events."""
         return await bedrock_converse.answered(server, served_as(server, model), body, request, stream=True)

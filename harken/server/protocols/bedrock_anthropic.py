@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import Streamed
+from ..answering import Json, Streamed
 from ..served import Served
 from ..writing import Writing
-from .eventstream import TYPE, chunk, exception
+from .eventstream import TYPE, chunk, exception, unsaid
 from .openai_fields import Sampling, only
 from .protocol import Body
 from .worded import Answer, Talk, pieces, stop_of
@@ -74,10 +74,10 @@ async def answered(server: Server, served: Served, body: MessagesBody, request: 
     writing = await talk.chat(request, served, messages, asked, body.max_tokens)
     frame: dict[str, Any] = {"id": f"msg_{secrets.token_hex(12)}", "type": "message", "role": "assistant", "model": served.name}
     if stream:
-        return Streamed(writing, events(writing, body, frame), exception, media_type=TYPE)
+        return Streamed(writing, events(writing, body, frame), unsaid, media_type=TYPE, framed=exception)
     (answer,) = await talk.answers(request, writing, spoken=True)
     content = [{"type": "text", "text": answer.text}]
-    return JSONResponse({**frame, "content": content, **ending(writing, answer, body), "usage": usage(writing)})
+    return Json({**frame, "content": content, **ending(writing, answer, body), "usage": usage(writing)})
 
 
 def text_of(content: str | list[TextBlock]) -> str:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import Streamed
+from ..answering import Json, Streamed
 from ..served import Served
 from ..writing import Writing
-from .eventstream import TYPE, event, exception
+from .eventstream import TYPE, event, exception, unsaid
 from .openai_fields import Sampling, only
 from .protocol import Body
 from .worded import Answer, Talk, pieces, stop_of
@@ -90,10 +90,10 @@ async def answered(server: Server, served: Served, body: ConverseBody, request: 
     talk = Talk(server, NAMES)
     writing = await talk.chat(request, served, messages, asked, config.maxTokens)
     if stream:
-        return Streamed(writing, events(writing, config, began), exception, media_type=TYPE)
+        return Streamed(writing, events(writing, config, began), unsaid, media_type=TYPE, framed=exception)
     (answer,) = await talk.answers(request, writing, spoken=True)
     message = {"role": "assistant", "content": [{"text": answer.text}]}
-    return JSONResponse({"output": {"message": message}, "stopReason": reason(writing, answer, config), **counted(writing, began)})
+    return Json({"output": {"message": message}, "stopReason": reason(writing, answer, config), **counted(writing, began)})
 
 
 def reason(writing: Writing, answer: Answer, config: Config) -> str:

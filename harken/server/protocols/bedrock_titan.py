@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import Streamed, heard
+from ..answering import Json, Streamed, heard
 from ..refusal import Refusal
 from ..served import Served
 from ..writing import Writing
 from . import openai_embeddings
-from .eventstream import TYPE, chunk, exception
+from .eventstream import TYPE, chunk, exception, unsaid
 from .openai_embeddings import texts_of, unit
 from .openai_fields import Sampling
 from .protocol import Body
@@ -77,10 +77,10 @@ async def written(server: Server, served: Served, body: TextBody, request: Reque
     most = config.maxTokenCount or min(TOKENS, max(1, served.context - len(served.tokenizer.encode(body.inputText))))
     writing = await talk.text(request, served, [body.inputText], asked, most)
     if stream:
-        return Streamed(writing, parts(writing, config), exception, media_type=TYPE)
+        return Streamed(writing, parts(writing, config), unsaid, media_type=TYPE, framed=exception)
     (answer,) = await talk.answers(request, writing, spoken=False)
     result = {"tokenCount": writing.completion_tokens, "outputText": answer.text, "completionReason": reason(writing, answer, config)}
-    return JSONResponse({"inputTextTokenCount": writing.prompt_tokens, "results": [result]})
+    return Json({"inputTextTokenCount": writing.prompt_tokens, "results": [result]})
 
 
 async def parts(writing: Writing, config: TextConfig) -> AsyncIterator[bytes]:
@@ -110,4 +110,4 @@ async def embedded(server: Server, served: Served, body: VectorBody, request: Re
     kinds = {"float": row.tolist(), "binary": (row > 0).astype(np.int8).tolist()}
     types = {kind: kinds[kind] for kind in body.embeddingTypes or ["float"]}
     plain = {"embedding": row.tolist()} if "float" in types else {}
-    return JSONResponse({**plain, "embeddingsByType": types, "inputTextTokenCount": count})
+    return Json({**plain, "embeddingsByType": types, "inputTextTokenCount": count})

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import heard, who_of
+from ..answering import Json, heard, who_of
 from ..refusal import Refusal
 from ..served import Served
 from . import cohere_chat
@@ -108,12 +108,12 @@ def routes(server: Server) -> APIRouter:
     found, talk, engine = APIRouter(tags=["cohere"]), Talk(server, NAMES), server.engine
     cohere_chat.add(found, talk)
 
-    @found.post("/v1/embed", response_class=JSONResponse)
+    @found.post("/v1/embed", response_class=Json)
     async def embed(body: EmbedBody, request: Request) -> Response:
         """A vector for each text."""
         return await vectors(body, request, None, 1)
 
-    @found.post("/v2/embed", response_class=JSONResponse)
+    @found.post("/v2/embed", response_class=Json)
     async def embed2(body: Embed2Body, request: Request) -> Response:
         """A vector for each text, by type."""
         return await vectors(body, request, body.output_dimension, 2)
@@ -128,9 +128,9 @@ def routes(server: Server) -> APIRouter:
         kinds = body.embedding_types or ["float"]
         named = {"embeddings": rows.tolist() if plain else {kind: typed(rows, kind) for kind in dict.fromkeys(kinds)}}
         kind = {"response_type": "embeddings_floats" if plain else "embeddings_by_type"}
-        return JSONResponse({"id": secrets.token_hex(16), "texts": body.texts, **named, **kind, "meta": meta(version, input_tokens=tokens)})
+        return Json({"id": secrets.token_hex(16), "texts": body.texts, **named, **kind, "meta": meta(version, input_tokens=tokens)})
 
-    @found.post("/v1/rerank", response_class=JSONResponse)
+    @found.post("/v1/rerank", response_class=Json)
     async def rerank(body: RerankBody, request: Request) -> Response:
         """Documents, the likeliest answer first."""
         texts = [document_of(one, body.rank_fields, place) for place, one in enumerate(body.documents)]
@@ -138,13 +138,13 @@ def routes(server: Server) -> APIRouter:
         for one in ranked if body.return_documents else ():
             given = body.documents[one["index"]]
             one["document"] = {"text": given} if isinstance(given, str) else given
-        return JSONResponse({"id": secrets.token_hex(16), "results": ranked, "meta": meta(1, search_units=1)})
+        return Json({"id": secrets.token_hex(16), "results": ranked, "meta": meta(1, search_units=1)})
 
-    @found.post("/v2/rerank", response_class=JSONResponse)
+    @found.post("/v2/rerank", response_class=Json)
     async def rerank2(body: Rerank2Body, request: Request) -> Response:
         """Documents, the likeliest answer first."""
         ranked = await order(engine.find(body.model), body.query, body.documents, body.top_n, request)
-        return JSONResponse({"id": secrets.token_hex(16), "results": ranked, "meta": meta(2, search_units=1)})
+        return Json({"id": secrets.token_hex(16), "results": ranked, "meta": meta(2, search_units=1)})
 
     async def order(served: Served, query: str, texts: list[str], top: int | None, request: Request) -> list[dict[str, Any]]:
         given_texts([query, *texts], "documents")
@@ -153,7 +153,7 @@ def routes(server: Server) -> APIRouter:
         engine.tally.read.labels(served.name, who_of(request).key).inc(tokens)
         return [{"index": one["index"], "relevance_score": one["score"]} for one in found]
 
-    @found.post("/v1/classify", response_class=JSONResponse)
+    @found.post("/v1/classify", response_class=Json)
     async def classify(body: ClassifyBody, request: Request) -> Response:
         """A label for each text, and how sure it is."""
         served = engine.find(body.model)
@@ -165,22 +165,22 @@ def routes(server: Server) -> APIRouter:
             scores = [{one["label"]: one["score"] for one in answer} for answer in answers]
             engine.tally.read.labels(served.name, who_of(request).key).inc(sum(len(served.tokenizer.encode(text)) for text in texts))
         labelled = [classified(text, each) for text, each in zip(body.inputs, scores, strict=True)]
-        return JSONResponse({"id": secrets.token_hex(16), "classifications": labelled, "meta": meta(1, classifications=len(labelled))})
+        return Json({"id": secrets.token_hex(16), "classifications": labelled, "meta": meta(1, classifications=len(labelled))})
 
-    @found.post("/v1/tokenize", response_class=JSONResponse)
+    @found.post("/v1/tokenize", response_class=Json)
     async def tokenize(body: TokenizeBody) -> Response:
         """The ids and texts of a text's tokens."""
         tokenizer = engine.find(body.model).tokenizer
         ids = tokenizer.encode(given_texts([body.text], "text")[0], special=False)
-        return JSONResponse({"tokens": ids, "token_strings": [tokenizer.decode([id]) for id in ids], "meta": meta(1)})
+        return Json({"tokens": ids, "token_strings": [tokenizer.decode([id]) for id in ids], "meta": meta(1)})
 
-    @found.post("/v1/detokenize", response_class=JSONResponse)
+    @found.post("/v1/detokenize", response_class=Json)
     async def detokenize(body: DetokenizeBody) -> Response:
         """The text of tokens."""
         tokenizer = engine.find(body.model).tokenizer
         if wrong := [id for id in body.tokens if not 0 <= id < tokenizer.vocab_size]:
             raise Refusal(f"tokens has {wrong[0]}, and this model has {tokenizer.vocab_size:,} tokens", param="tokens")
-        return JSONResponse({"text": tokenizer.decode(body.tokens), "meta": meta(1)})
+        return Json({"text": tokenizer.decode(body.tokens), "meta": meta(1)})
 
     return found
 

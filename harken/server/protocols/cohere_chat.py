@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import Streamed, data
+from ..answering import Json, Streamed, data
 from ..refusal import Refusal
 from ..writing import Writing
 from .cohere_fields import Model
@@ -47,7 +47,7 @@ class ChatBody(Model):
 def add(router: APIRouter, talk: Talk) -> None:
     """Its route."""
 
-    @router.post("/v2/chat", response_class=JSONResponse)
+    @router.post("/v2/chat", response_class=Json)
     async def chat(body: ChatBody, request: Request) -> Response:
         """A reply to messages."""
         if body.logprobs and body.stream:
@@ -72,7 +72,7 @@ def add(router: APIRouter, talk: Talk) -> None:
         (answer,) = await talk.answers(request, writing, spoken=True)
         message = {"role": "assistant", "content": [{"type": "text", "text": answer.text}]}
         whole = {"id": secrets.token_hex(16), "finish_reason": reason(writing, answer, body), "message": message, "usage": usage(writing)}
-        return JSONResponse(whole | ({"logprobs": logprobs(writing)} if body.logprobs else {}))
+        return Json(whole | ({"logprobs": logprobs(writing)} if body.logprobs else {}))
 
 
 def form(asked: dict[str, Any] | None) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from ...tasks.table import task_named
+from ..answering import Json
 from ..refusal import Refusal
 from ..served import Served
 from . import openai_chat, openai_completions, openai_embeddings
@@ -78,12 +79,12 @@ def routes(server: Server) -> APIRouter:
         part.add(named, server)
     found.include_router(named)
 
-    @found.post("/models/{model:path}/pipeline/{task}", response_class=JSONResponse)
+    @found.post("/models/{model:path}/pipeline/{task}", response_class=Json)
     async def piped(model: str, task: str, body: TaskBody, request: Request) -> Response:
         """The answer of one of a model's tasks."""
         return await answered(talk, server.engine.find(model), task, body, request)
 
-    @found.post("/models/{model:path}", response_class=JSONResponse)
+    @found.post("/models/{model:path}", response_class=Json)
     async def asked(model: str, body: TaskBody, request: Request) -> Response:
         """The answer of a model, by the task that it was made for."""
         served = server.engine.find(model)
@@ -130,7 +131,7 @@ async def answered(talk: Talk, served: Served, task: str, body: TaskBody, reques
         raise Refusal(f"inputs has {len(inputs):,} of them: give between 1 and {MOST:,}", param="inputs")
     answers = [shaped(plain, one) for one in await talk.ask(request, served, task, inputs, **options)]
     nested = several or plain in ("text-classification", "feature-extraction")
-    return JSONResponse(answers if nested else answers[0])
+    return Json(answers if nested else answers[0])
 
 
 def shaped(task: str, answer: Any) -> Any:

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field, ValidationError
 
-from ..answering import Streamed, data
+from ..answering import Json, Streamed, data
 from ..refusal import Refusal
 from ..served import Served
 from ..writing import Ended, Token, Writing
@@ -108,7 +108,7 @@ async def write(talk: Talk, served: Served, key: str, inputs: Any, given: Mappin
         found.append(item)
     several = isinstance(inputs, list) and (asked.num_return_sequences or 1) > 1
     each = writing.each
-    return JSONResponse([found[i : i + each] for i in range(0, len(found), each)] if several else found)
+    return Json([found[i : i + each] for i in range(0, len(found), each)] if several else found)
 
 
 def constraint(grammar: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
 from ...decode.options import DecodeOptions
 from ...tasks.speech import Spoken
-from ..answering import Streamed, data, heard, who_of
+from ..answering import Json, Streamed, begun, data, heard, who_of
 from ..refusal import Refusal, too_long
 from ..served import Served
 from ..writing import Ended, Writing
@@ -29,6 +29,7 @@ from .openai_fields import (
     finish,
     number,
     only,
+    reply_of,
     response_format,
     translated,
     usage_of,
@@ -61,7 +62,7 @@ class ChatBody(Sampling):
 def add(router: APIRouter, server: Server) -> None:
     """Its route."""
 
-    @router.post("/chat/completions", response_class=JSONResponse)
+    @router.post("/chat/completions", response_class=Json)
     async def chat(body: ChatBody, request: Request) -> Response:
         """A reply to messages, as a whole or as a stream of events."""
         check_stream(body)
@@ -83,25 +84,23 @@ def add(router: APIRouter, server: Server) -> None:
         id, created = number("chatcmpl")
         if body.stream:
             with translated():
-                await heard(request, writing.started())
+                await begun(request, writing)
             return Streamed(writing, chunks(writing, body, id, created), error_body, headers)
         async with writing:
             with translated():
                 found = await heard(request, writing.all())
         choices = []
         for index, one in enumerate(found):
-            spoken = Spoken(writing.served.speech)
-            spoken.push(one.text), spoken.flush()
             choices.append(
                 {
                     "index": index,
-                    "message": {"role": "assistant", "content": spoken.text, "refusal": None},
+                    "message": {"role": "assistant", "content": reply_of(writing.served, one.text), "refusal": None},
                     "logprobs": chat_logprobs(writing.served.tokenizer, writing.tokens(index)) if body.logprobs else None,
                     "finish_reason": finish(one.finish_reason),
                 }
             )
         whole = {"id": id, "object": "chat.completion", "created": created, "model": body.model, "choices": choices}
-        return JSONResponse({**whole, "usage": usage_of(writing), "system_fingerprint": None}, headers=headers)
+        return Json({**whole, "usage": usage_of(writing), "system_fingerprint": None}, headers=headers)
 
 
 def prompted(served: Served, messages: list[dict[str, Any]], asked: DecodeOptions, *, drawn: bool) -> tuple[Any, DecodeOptions]:

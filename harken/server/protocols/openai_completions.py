@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import Streamed, data, heard, who_of
+from ..answering import Json, Streamed, begun, data, heard, who_of
 from ..planning import encoded_prompt
 from ..refusal import Refusal
 from ..served import Served
@@ -53,7 +53,7 @@ def add(router: APIRouter, server: Server) -> None:
     """Its route."""
     engine = server.engine
 
-    @router.post("/completions", response_class=JSONResponse)
+    @router.post("/completions", response_class=Json)
     async def completions(body: CompletionBody, request: Request) -> Response:
         """Prompts and what follows them, as a whole or as a stream of events."""
         check_stream(body)
@@ -69,13 +69,13 @@ def add(router: APIRouter, server: Server) -> None:
             if most == 0:
                 count = sum(len(prompt.ids) for prompt in prompts)
                 choices = [choice(i, text, logs, "length") for i, (text, logs, _) in enumerate(echoes)]
-                return JSONResponse({**frame, "choices": choices, "usage": usage_of(None, count)})
+                return Json({**frame, "choices": choices, "usage": usage_of(None, count)})
             options = decoding(served, body, most)
             writing = await engine.write(served, prompts, options, top=body.logprobs or 0, stream=bool(body.stream), who=who)
         headers = {"x-harken-seed": str(options.seed)}
         if body.stream:
             with translated():
-                await heard(request, writing.started())
+                await begun(request, writing)
             return Streamed(writing, chunks(writing, body, frame, echoes), error_body, headers)
         async with writing:
             with translated():
@@ -88,7 +88,7 @@ def add(router: APIRouter, server: Server) -> None:
                 logs, _ = text_logprobs(served.tokenizer, writing.tokens(index), end)
                 logs = logs if known is None else {name: known[name] + logs[name] for name in logs}
             choices.append(choice(index, before + one.text[len(shown) :], logs, finish(one.finish_reason)))
-        return JSONResponse({**frame, "choices": choices, "usage": usage_of(writing)}, headers=headers)
+        return Json({**frame, "choices": choices, "usage": usage_of(writing)}, headers=headers)
 
     async def echoed(body: CompletionBody, served: Served, ids: Sequence[int], text: str) -> tuple[str, Any, int]:
         """(a prompt's text, its log-probabilities where they are asked for, where it ends)."""

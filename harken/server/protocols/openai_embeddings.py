@@ -1,4 +1,7 @@
-"""`/v1/embeddings`: a vector for each text, pooled as the model's own folder says. https://platform.openai.com/docs/api-reference/embeddings"""
+"""`/v1/embeddings`: a vector for each text, pooled as the model's own folder says.
+
+https://platform.openai.com/docs/api-reference/embeddings
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import heard, who_of
+from ..answering import Json, heard, who_of
 from ..refusal import Refusal
 from ..served import Served
 from .openai_fields import translated
@@ -40,7 +43,7 @@ class EmbeddingBody(Body):
 def add(router: APIRouter, server: Server) -> None:
     """Its route."""
 
-    @router.post("/embeddings", response_class=JSONResponse)
+    @router.post("/embeddings", response_class=Json)
     async def embeddings(body: EmbeddingBody, request: Request) -> Response:
         """A vector of each text, of length 1."""
         served = server.engine.find(body.model)
@@ -54,7 +57,7 @@ def add(router: APIRouter, server: Server) -> None:
             vectors = unit(vectors[:, : body.dimensions])
         items = [{"object": "embedding", "index": i, "embedding": coded(row, body.encoding_format)} for i, row in enumerate(vectors)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return JSONResponse({"object": "list", "data": items, "model": body.model, "usage": usage})
+        return Json({"object": "list", "data": items, "model": body.model, "usage": usage})
 
 
 async def embedded(server: Server, served: Served, texts: list[str], request: Request) -> tuple[np.ndarray, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ...base.errors import InputError
 from ...decode.options import DecodeOptions
 from ...decode.settle import inherited
+from ...tasks.speech import Spoken
 from ...text.stream import token_bytes
 from ...text.tokenizer import Tokenizer
 from ..refusal import Refusal
@@ -110,19 +112,19 @@ def decoding(served: Served, asked: Sampling, most: int | None, **more: Any) -> 
         return DecodeOptions(**given)
 
 
-class translated:
-    """In `with`: an InputError of harken becomes a Refusal in OpenAI's words."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, where: Any) -> None:
-        if isinstance(error, InputError) and not isinstance(error, Refusal):
-            text, param = str(error), None
-            for name, theirs in NAMES.items():
-                if name in text:
-                    param, text = param or theirs, text.replace(name, theirs)
-            raise Refusal(text, param=param) from error
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """In `with`: an InputError of harken becomes a Refusal in the names of the fields."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except InputError as error:
+        text, param = str(error), None
+        for name, theirs in NAMES.items():
+            if name in text:
+                param, text = param or theirs, text.replace(name, theirs)
+        raise Refusal(text, param=param) from error
 
 
 def response_format(asked: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -211,6 +213,12 @@ def text_logprobs(tokenizer: Tokenizer, tokens: Sequence[Token], offset: int, *,
 def finite(logprob: float) -> float:
     """-9999 for what cannot be, as OpenAI has it: JSON knows no infinity."""
     return logprob if logprob > -9999.0 else -9999.0
+
+
+def reply_of(served: Served, text: str) -> str:
+    """A reply as it is shown: without its role in front, and blanks at its ends."""
+    spoken = Spoken(served.speech)
+    return spoken.push(text) + spoken.flush()
 
 
 def number(kind: str) -> tuple[str, int]:

@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
 from ...tasks.speech import Spoken
-from ..answering import Streamed, data, heard, who_of
+from ..answering import Json, Streamed, begun, data, heard, who_of
 from ..refusal import Refusal
 from ..writing import Ended, Writing
 from .openai_chat import prompted
-from .openai_fields import Sampling, decoding, error_body, finish, only, response_format, translated
+from .openai_fields import Sampling, decoding, error_body, finish, only, reply_of, response_format, translated
 from .protocol import Body
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ class ResponseBody(Body):
 def add(router: APIRouter, server: Server) -> None:
     """Its route."""
 
-    @router.post("/responses", response_class=JSONResponse)
+    @router.post("/responses", response_class=Json)
     async def responses(body: ResponseBody, request: Request) -> Response:
         """An answer, as a whole or as a stream of events. Nothing is stored."""
         served = server.engine.find(body.model)
-        asked = Sampling(model=body.model, temperature=body.temperature, top_p=body.top_p)
+        asked = Sampling.model_validate({"model": body.model, "temperature": body.temperature, "top_p": body.top_p})
         known = {} if body.text is None else response_format(body.text.get("format"))
         options = decoding(served, asked, body.max_output_tokens, **known)
         prompt, options = await asyncio.to_thread(prompted, served, messages(body), options, drawn=body.temperature is None)
@@ -65,14 +65,12 @@ def add(router: APIRouter, server: Server) -> None:
             writing = await server.engine.write(served, [prompt], options, stream=bool(body.stream), who=who_of(request))
             frame = framed(body)
             if body.stream:
-                await heard(request, writing.started())
+                await begun(request, writing)
                 return Streamed(writing, events(writing, frame), error_body)
             async with writing:
                 (found,) = await heard(request, writing.all())
-        spoken = Spoken(served.speech)
-        spoken.push(found.text), spoken.flush()
-        item = item_of(f"msg_{secrets.token_hex(12)}", spoken.text, "completed")
-        return JSONResponse(ended(frame, writing, item, finish(found.finish_reason)))
+        item = item_of(f"msg_{secrets.token_hex(12)}", reply_of(served, found.text), "completed")
+        return Json(ended(frame, writing, item, finish(found.finish_reason)))
 
 
 def messages(body: ResponseBody) -> list[dict[str, Any]]:

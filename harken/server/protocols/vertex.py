@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
-from ..answering import heard
+from ..answering import Json, heard
 from ..refusal import Refusal
 from ..served import Served
 from ..writing import Writing
@@ -76,25 +76,25 @@ def routes(server: Server) -> APIRouter:
     """A model by its paths, and whether it is ready."""
     found, talk = APIRouter(tags=["vertex"]), Talk(server, NAMES)
 
-    @found.post("/v1/models/{model:path}:predict", response_class=JSONResponse)
+    @found.post("/v1/models/{model:path}:predict", response_class=Json)
     async def kserve(model: str, body: PredictBody, request: Request) -> Response:
         """Predictions, by KServe's path."""
-        return JSONResponse({"predictions": await predicted(talk, server.engine.find(model), body, request)})
+        return Json({"predictions": await predicted(talk, server.engine.find(model), body, request)})
 
-    @found.post("/v1/projects/{project}/locations/{location}/endpoints/{model}:predict", response_class=JSONResponse)
+    @found.post("/v1/projects/{project}/locations/{location}/endpoints/{model}:predict", response_class=Json)
     async def endpoint(project: str, location: str, model: str, body: PredictBody, request: Request) -> Response:
         """Predictions of an endpoint, which is the model of its id."""
         return await vertex(f"projects/{project}/locations/{location}/models/{model}", model, body, request)
 
-    @found.post("/v1/projects/{project}/locations/{location}/publishers/{publisher}/models/{model}:predict", response_class=JSONResponse)
+    @found.post("/v1/projects/{project}/locations/{location}/publishers/{publisher}/models/{model}:predict", response_class=Json)
     async def published(project: str, location: str, publisher: str, model: str, body: PredictBody, request: Request) -> Response:
         """Predictions of a publisher's model, whoever it is."""
         return await vertex(f"publishers/{publisher}/models/{model}", model, body, request)
 
-    @found.post("/v1/endpoints/{endpoint}/deployedModels/{model}:predict", response_class=JSONResponse)
+    @found.post("/v1/endpoints/{endpoint}/deployedModels/{model}:predict", response_class=Json)
     async def deployed(endpoint: str, model: str, body: PredictBody, request: Request) -> Response:
         """Predictions, by the path of a container."""
-        return JSONResponse({"predictions": await predicted(talk, server.engine.find(model), body, request)})
+        return Json({"predictions": await predicted(talk, server.engine.find(model), body, request)})
 
     @found.get("/v1/endpoints/{endpoint}/deployedModels/{model}")
     async def ready(endpoint: str, model: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def routes(server: Server) -> APIRouter:
         served = server.engine.find(model)
         predictions = await predicted(talk, served, body, request)
         facts = {"deployedModelId": served.name, "model": path, "modelDisplayName": served.name, "modelVersionId": "1"}
-        return JSONResponse({"predictions": predictions, **facts})
+        return Json({"predictions": predictions, **facts})
 
     return found
 

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from ...base.errors import InputError
 from ...tasks.speech import Spoken
-from ..answering import heard, who_of
+from ..answering import begun, heard, who_of
 from ..refusal import Refusal
 from ..served import Served
 from ..writing import Ended, Writing
@@ -76,11 +76,7 @@ class Talk:
     async def _begun(self, request: Request, served: Served, prompts: Sequence[Any], options: Any, stream: bool) -> Writing:
         writing = await self.server.engine.write(served, prompts, options, stream=stream, who=who_of(request))
         if stream:
-            try:
-                await heard(request, writing.started())
-            except BaseException:
-                writing.cancel()
-                raise
+            await begun(request, writing)
         return writing
 
     async def answers(self, request: Request, writing: Writing, *, spoken: bool) -> list[Answer]:

@@ -1,0 +1,58 @@
+"""Adapters are models of their own name: rows of different ones share a call, and each answers as it would alone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import harken
+from harken.decode.generate import generate
+from harken.decode.options import DecodeOptions
+from harken.server.served import read_models
+
+
+@pytest.fixture(scope="module")
+def folders(kinds: Any, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A base and two adapters on it."""
+    peft = pytest.importorskip("peft")
+    import transformers
+
+    model, tokenizer = kinds("gpt2")
+    where = tmp_path_factory.mktemp("adapters")
+    harken.save(model, tokenizer, where / "base")
+    for n, name in enumerate(("one", "two")):
+        base = transformers.GPT2LMHeadModel.from_pretrained(where / "base")
+        torch.manual_seed(n)
+        config = peft.LoraConfig(r=2 + n, lora_alpha=8, target_modules=["c_attn", "c_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+        put: Any = peft.get_peft_model(base, config)
+        put.save_pretrained(where / name)
+        setting = (where / name / "adapter_config.json").read_text()
+        assert str(where / "base") in setting
+    return [str(where / name) for name in ("base", "one", "two")]
+
+
+def test_adapters_share_their_base_and_its_calls(folders: list[str], run: Any) -> None:
+    models = read_models(folders)
+    assert [one.name for one in models] == ["base", "one", "two"]
+    assert models[0].model is models[1].model is models[2].model and models[0].adapter is None
+    options = DecodeOptions(max_new_tokens=16, temperature=0.9, seed=2)
+    alone = [generate(*harken.load(Path(folder)), ["abcdefghijk"], options) for folder in folders]
+    assert len({one[0].text for one in alone}) == 3
+
+    async def work(engine: Any) -> Any:
+        async def one(served: Any) -> Any:
+            async with await engine.write(served, ["abcdefghijk"], options) as writing:
+                return await writing.all()
+
+        found = await asyncio.gather(*(one(served) for _ in range(3) for served in models))
+        assert len(engine.batches) == 1
+        features = [await engine.ask(served, "feature-extraction", ["abc"], pooling="mean") for served in models]
+        return found, features
+
+    found, features = run(models, work)
+    assert found == alone * 3
+    assert features[0] != features[1] != features[2]
