@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 
-from . import openai_chat, openai_completions, openai_embeddings, openai_responses
+from . import openai_chat, openai_completions, openai_embeddings, openai_responses, openai_tuning
 from .openai_fields import error_body
 from .protocol import Protocol
 
@@ -29,7 +29,7 @@ def routes(server: Server) -> APIRouter:
         """One of them."""
         return card(engine.find(model))
 
-    for part in (openai_chat, openai_completions, openai_embeddings, openai_responses):
+    for part in (openai_chat, openai_completions, openai_embeddings, openai_responses, openai_tuning):
         part.add(router, server)
     return router
 
