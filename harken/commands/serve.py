@@ -37,7 +37,7 @@ class ServeOptions(Limits):
     max_body: float = option(8.0, "MiB of a request at most", above=0)
     fine_tune: str | None = option(
         None,
-        "folder for uploaded files, jobs and their runs: clients may fine-tune the models here (default: they may not)",
+        "folder of uploaded files, jobs and their runs: clients may fine-tune the models (default: they may not)",
         metavar="FOLDER",
     )
     grace: float = option(30.0, "seconds that answers under way have when the server is told to end", min=0)

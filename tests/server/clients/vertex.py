@@ -33,7 +33,7 @@ labelled = client.predict(endpoint=f"{place}/endpoints/labels", instances=[value
 assert set(labelled.predictions[0]["displayNames"]) == {"good", "bad"}
 try:
     client.predict(endpoint=f"{place}/endpoints/plain", instances=[value("a")], parameters=value({"candidates": 2}), **key)
-except exceptions.InvalidArgument as error:
+except exceptions.BadRequest as error:
     assert "parameters.candidates" in str(error)
 else:
     raise AssertionError
