@@ -105,8 +105,16 @@ class DetokenizeBody(Model):
 
 def routes(server: Server) -> APIRouter:
     """All of them."""
-    found, talk, engine = APIRouter(tags=["cohere"]), Talk(server, NAMES), server.engine
+    found, talk = APIRouter(tags=["cohere"]), Talk(server, NAMES)
     cohere_chat.add(found, talk)
+    for add in (add_vectors, add_ranking, add_labels, add_tokens):
+        add(found, talk)
+    return found
+
+
+def add_vectors(found: APIRouter, talk: Talk) -> None:
+    """Embeddings, in both versions."""
+    server, engine = talk.server, talk.server.engine
 
     @found.post("/v1/embed", response_class=Json)
     async def embed(body: EmbedBody, request: Request) -> Response:
@@ -129,6 +137,11 @@ def routes(server: Server) -> APIRouter:
         named = {"embeddings": rows.tolist() if plain else {kind: typed(rows, kind) for kind in dict.fromkeys(kinds)}}
         kind = {"response_type": "embeddings_floats" if plain else "embeddings_by_type"}
         return Json({"id": secrets.token_hex(16), "texts": body.texts, **named, **kind, "meta": meta(version, input_tokens=tokens)})
+
+
+def add_ranking(found: APIRouter, talk: Talk) -> None:
+    """Documents in order, in both versions."""
+    engine = talk.server.engine
 
     @found.post("/v1/rerank", response_class=Json)
     async def rerank(body: RerankBody, request: Request) -> Response:
@@ -153,6 +166,11 @@ def routes(server: Server) -> APIRouter:
         engine.tally.read.labels(served.name, who_of(request).key).inc(tokens)
         return [{"index": one["index"], "relevance_score": one["score"]} for one in found]
 
+
+def add_labels(found: APIRouter, talk: Talk) -> None:
+    """Texts with labels."""
+    server, engine = talk.server, talk.server.engine
+
     @found.post("/v1/classify", response_class=Json)
     async def classify(body: ClassifyBody, request: Request) -> Response:
         """A label for each text, and how sure it is."""
@@ -166,6 +184,11 @@ def routes(server: Server) -> APIRouter:
             engine.tally.read.labels(served.name, who_of(request).key).inc(sum(len(served.tokenizer.encode(text)) for text in texts))
         labelled = [classified(text, each) for text, each in zip(body.inputs, scores, strict=True)]
         return Json({"id": secrets.token_hex(16), "classifications": labelled, "meta": meta(1, classifications=len(labelled))})
+
+
+def add_tokens(found: APIRouter, talk: Talk) -> None:
+    """Texts as tokens, and back."""
+    engine = talk.server.engine
 
     @found.post("/v1/tokenize", response_class=Json)
     async def tokenize(body: TokenizeBody) -> Response:
@@ -181,8 +204,6 @@ def routes(server: Server) -> APIRouter:
         if wrong := [id for id in body.tokens if not 0 <= id < tokenizer.vocab_size]:
             raise Refusal(f"tokens has {wrong[0]}, and this model has {tokenizer.vocab_size:,} tokens", param="tokens")
         return Json({"text": tokenizer.decode(body.tokens), "meta": meta(1)})
-
-    return found
 
 
 def document_of(given: str | dict[str, str], fields: list[str] | None, place: int) -> str:
