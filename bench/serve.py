@@ -2,7 +2,8 @@
 
 Each request is asked alone first, twice: for its answer, and for the time. Then 4, 16 … clients ask at the same time, and every answer must
 be what it was alone. It prints tokens a second of all together, how many times those of one client that is, and the seconds to the first
-token. `--minutes` keeps the last number of clients asking for so long.
+token; of a server of its own also tokens for each second that the processors worked for it, which others on the machine change little.
+`--minutes` keeps the last number of clients asking for so long.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import contextlib
 import http.client
 import json
+import os
 import re
 import subprocess
 import sys
@@ -53,6 +55,14 @@ def bodies(model: str, count: int, new: int) -> list[dict[str, Any]]:
     return [{**shared, "prompt": prompt, "seed": n, **ways[n % 3]} for n, prompt in enumerate(prompts)]
 
 
+def worked(process: int | None) -> float:
+    """Seconds that the processors worked for a process until now."""
+    if process is None:
+        return 0.0
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def load(url: str, asked: list[dict[str, Any]], alone: dict[str, str], clients: int, key: str, seconds: float = 0) -> dict[str, Any]:
     """What so many clients see who ask at the same time, each the next request as soon as it has an answer."""
     lock, place = threading.Lock(), iter(range(10**9))
@@ -91,8 +101,8 @@ def load(url: str, asked: list[dict[str, Any]], alone: dict[str, str], clients: 
 
 
 @contextlib.contextmanager
-def own(dtype: str, layers: int) -> Iterator[tuple[str, str]]:
-    """(address, name) of a server of GPT-2's shape with random weights, and a tokenizer of bytes."""
+def own(dtype: str, layers: int) -> Iterator[tuple[str, str, int | None]]:
+    """(address, name, process) of a server of GPT-2's shape with random weights, and a tokenizer of bytes."""
     from harken.checkpoint.save import save
     from harken.families.gpt2 import GPT2Config
     from harken.families.table import build
@@ -111,7 +121,7 @@ def own(dtype: str, layers: int) -> Iterator[tuple[str, str]]:
             assert process.stderr is not None
             found = next(hit[1] for line in process.stderr if (hit := re.search(r" at (http://\S+)", line)))
             threading.Thread(target=process.stderr.read, daemon=True).start()
-            yield found, "gpt2"
+            yield found, "gpt2", process.pid
         finally:
             process.terminate()
             process.wait()
@@ -130,20 +140,35 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", help="of its own server")
     parser.add_argument("--layers", type=int, default=12, help="of its own server")
     given = parser.parse_args()
-    with own(given.dtype, given.layers) if given.url is None else contextlib.nullcontext((given.url, given.model)) as (url, model):
+    with (
+        own(given.dtype, given.layers) if given.url is None else contextlib.nullcontext((given.url, given.model, None)) as (
+            url,
+            model,
+            process,
+        )
+    ):
         asked = bodies(model, given.requests, given.tokens)
         alone = {json.dumps(body): ask(url, body, given.key)[0] for body in asked}
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), worked(process)
         again = [ask(url, body, given.key) for body in asked]
-        one = len(asked) * given.tokens / (time.perf_counter() - begun)
+        one, work = len(asked) * given.tokens / (time.perf_counter() - begun), worked(process) - before
+        by_work = len(asked) * given.tokens / max(work, 1e-9)
         if [text for text, _, _ in again] != list(alone.values()):
             raise SystemExit("the same request was answered otherwise")
         dtype = given.dtype if given.url is None else None
-        print(json.dumps({"clients": 1, "tokens_per_second": round(one, 2), "dtype": dtype}), flush=True)
+        print(
+            json.dumps({"clients": 1, "tokens_per_second": round(one, 2), "dtype": dtype, "tokens_per_cpu_second": round(by_work, 2)}),
+            flush=True,
+        )
         for clients in given.clients[given.clients[0] == 1 :]:
             seconds = 60 * given.minutes if clients == given.clients[-1] else 0
+            before = worked(process)
             found = load(url, asked, alone, clients, given.key, seconds)
-            print(json.dumps({**found, "times_one": round(found["tokens_per_second"] / one, 2)}), flush=True)
+            found["times_one"] = round(found["tokens_per_second"] / one, 2)
+            if process is not None:
+                mine = found["answers"] * given.tokens / max(worked(process) - before, 1e-9)
+                found |= {"tokens_per_cpu_second": round(mine, 2), "times_one_by_cpu": round(mine / by_work, 2)}
+            print(json.dumps(found), flush=True)
             if found["wrong"]:
                 raise SystemExit("answers changed with the load")
 

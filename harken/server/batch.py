@@ -8,6 +8,7 @@ https://www.usenix.org/conference/osdi22/presentation/yu
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ BESIDE = 3
 PART = 64
 """Tokens of a prompt that are read at once while others write."""
 PARTS = 512
-"""The same while nobody does."""
+"""The same while nobody does, or many prompts wait."""
 Told = list[tuple[Writing, Event | Exception]]
 
 
@@ -126,7 +127,8 @@ class Batch:
         place, last = self.flying.index(flight), len(self.flying) - 1
         ids = tuple(flight.row.seen[: flight.read])
         if self.prefixes.wants(ids, flight.by, self.slots.each):
-            self.prefixes.keep(Held(ids, flight.by, *self.slots.take(place, len(ids))))
+            with contextlib.suppress(MemoryError, RuntimeError):  # what there is no memory for is read again
+                self.prefixes.keep(Held(ids, flight.by, *self.slots.take(place, len(ids))))
         if place != last:
             self.slots.move(last, place)
             self.flying[place] = self.flying[last]
@@ -154,25 +156,33 @@ class Batch:
     # ---- what is read and written
 
     def _read_ahead(self) -> Told:
-        """A part of the first prompt that is not read yet."""
-        place = next((place for place, flight in enumerate(self.flying) if flight.unread > BESIDE), None)
-        if place is None:
-            return []
-        flight = self.flying[place]
-        try:
-            if not flight.looked:
-                self._look(place, flight)
-            most = PART if any(other.unread <= BESIDE for other in self.flying) else PARTS
-            count = min(flight.unread - 1, most)
-            if count > 0:
-                ids = flight.row.seen[flight.read : flight.read + count]
-                self._choose([flight])
-                kinds = flight.row.kinds(flight.row.length)[flight.read : flight.read + count]
-                self.slots.read(place, self._tensor([ids]), None, self._tensor([kinds]) if self.typed else None, last=False)
-                flight.read += count
-        except Exception as error:
-            return self._fail([flight], error)
-        return []
+        """Parts of the prompts that are not read yet, the first first: the more of them wait for each text under way, the more of them."""
+        behind = [flight for flight in self.flying if flight.unread > BESIDE]
+        under = len(self.flying) - len(behind)
+        left = min(PARTS, PART * max(1, len(behind) // under)) if under else PARTS
+        told: Told = []
+        for flight in behind:
+            if left <= 0 or flight not in self.flying:
+                continue
+            try:
+                left -= self._part(self.flying.index(flight), flight, left)
+            except Exception as error:
+                told += self._fail([flight], error)
+        return told
+
+    def _part(self, place: int, flight: Flight, most: int) -> int:
+        """Read up to `most` tokens of a prompt, all but its last; returns how many."""
+        if not flight.looked:
+            self._look(place, flight)
+        count = min(flight.unread - 1, most)
+        if count < BESIDE:
+            return 0
+        ids = flight.row.seen[flight.read : flight.read + count]
+        self._choose([flight])
+        kinds = flight.row.kinds(flight.row.length)[flight.read : flight.read + count]
+        self.slots.read(place, self._tensor([ids]), None, self._tensor([kinds]) if self.typed else None, last=False)
+        flight.read += count
+        return count
 
     def _look(self, place: int, flight: Flight) -> None:
         """Begin with what another text has in common with this one, of those that ended and those under way."""

@@ -56,3 +56,20 @@ def test_adapters_share_their_base_and_its_calls(folders: list[str], run: Any) -
     found, features = run(models, work)
     assert found == alone * 3
     assert features[0] != features[1] != features[2]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_narrow_weights_answer_the_same_under_load(folders: list[str], run: Any, dtype: str) -> None:
+    (served,) = read_models(folders[:1], dtype=dtype)
+    options = DecodeOptions(max_new_tokens=10)
+    assert served.model.held == dtype
+
+    async def work(engine: Any) -> Any:
+        async def one(prompt: str) -> Any:
+            async with await engine.write(served, [prompt], options) as writing:
+                return (await writing.all())[0]
+
+        return await asyncio.gather(*map(one, ["abcdef", "xyz", "abcdefghijk"]))
+
+    found = run([served], work)
+    assert found == [generate(served.model, served.tokenizer, [one.prompt], options)[0] for one in found]
