@@ -1,4 +1,8 @@
-"""Every benchmark in turn: `make bench`. Figures are medians measured side by side on this machine; quote the ratios."""
+"""Every benchmark of speed in turn: `make bench`. Figures are medians measured side by side on this machine; quote the ratios.
+
+Options are handed on: --quick, --write (the tables of docs/speed.md), --threads N. Some 30 minutes in all on two cores, once .venv-peers
+and .bench are made.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-for script in ("kernels.py", "generate.py", "exact.py"):
+for script in ("peers", "kernels", "start", "encode", "translate", "decode", "train"):
     print(f"== {script}", flush=True)
-    subprocess.run([sys.executable, str(Path(__file__).with_name(script))], check=True)
+    more = sys.argv[1:] if script not in ("peers", "kernels") else []
+    done = subprocess.run([sys.executable, str(Path(__file__).with_name(f"{script}.py")), *more], check=False)
+    if done.returncode and script != "peers":
+        sys.exit(done.returncode)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .checkpoint.save import save
     from .commands import tokenizer
     from .commands.analogy import analogy
+    from .commands.bench import bench
     from .commands.chat import chat
     from .commands.compare import compare
     from .commands.convert import convert
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .commands.look import look
     from .commands.next import next_tokens as next
     from .commands.quantize import quantize
+    from .commands.reproduce import reproduce
     from .commands.similar import similar
     from .commands.train import train
     from .data.segments import Turns
@@ -43,6 +45,7 @@ __all__ = [
     "Turns",
     "__version__",
     "analogy",
+    "bench",
     "chat",
     "compare",
     "convert",
@@ -55,6 +58,7 @@ __all__ = [
     "next",
     "pipeline",
     "quantize",
+    "reproduce",
     "save",
     "score",
     "serve",
@@ -79,6 +83,8 @@ _HOMES = {
     "analogy": "harken.commands.analogy:analogy",
     "convert": "harken.commands.convert:convert",
     "quantize": "harken.commands.quantize:quantize",
+    "reproduce": "harken.commands.reproduce:reproduce",
+    "bench": "harken.commands.bench:bench",
     "compare": "harken.commands.compare:compare",
     "demo": "harken.commands.demo:demo",
     "pipeline": "harken.tasks.pipeline:pipeline",

@@ -64,10 +64,8 @@ def main() -> None:
     found = harken.evaluate(run.run, asked.test, answers=4 if asked.tiny else 200, no_repeat_ngram_size=3, against=base)
     nearest, beside, numbers = found.baselines["nearest training answer"], found.against or {}, found.metrics
     for name, pair in beside.items():
-        span = found.intervals[name]
-        tell(
-            metric=name, model=pair["value"], low=span["low"], high=span["high"], base=pair["other"], p=pair["p"], nearest=nearest.get(name)
-        )
+        span = found.intervals.get(name, {})
+        tell(metric=name, model=pair["value"], **span, base=pair["other"], p=pair["p"], nearest=nearest.get(name))
     checks = {
         "the loss falls against the base": beside["loss"]["value"] < beside["loss"]["other"],
         f"{ENDS:.0%} of the answers end by themselves": numbers["ends"] >= ENDS,

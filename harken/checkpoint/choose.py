@@ -1,4 +1,5 @@
-"""`dtype="auto"`: the narrowest weights whose perplexity on a text stays within 0.5 % of float32's."""
+"""In which precision weights are read, and how they are held to answer: as asked, or with `dtype="auto"` as narrow as they may be: the
+narrowest whose perplexity on a text stays within 0.5 % of float32's."""
 
 from __future__ import annotations
 
@@ -8,17 +9,47 @@ from pathlib import Path
 
 import torch
 
-from ..base.errors import InputError
+from ..base.errors import InputError, did_you_mean
 from ..base.files import read_json
 from ..base.report import say
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
+from .coded import BITS, held_of
 
+PLAIN = ("float32", "bfloat16", "float16")
+"""What weights can be read in."""
+DTYPES = (*PLAIN, *BITS.values(), "auto")
 NARROWEST_FIRST = ("int4", "int8", "bfloat16")
 MOST = 1.005
 """Perplexity over that of float32 that a narrower weight may have."""
 CHARACTERS, TOKENS, FEWEST = 100_000, 4_096, 64
 """Of the text: how much is read, how much measured, and what is too little to tell."""
+
+
+def check_dtype(name: str) -> str:
+    """The name of a dtype. InputError when it is not known."""
+    if name not in DTYPES:
+        raise InputError(f"dtype {name!r} is not known{did_you_mean(name, DTYPES)}")
+    return name
+
+
+def read_as(folder: Path, dtype: str, device: torch.device) -> str:
+    """In which precision a folder's weights are read, if they shall be held as `dtype`: one of PLAIN, or auto for that of the file.
+    InputError unless they can be."""
+    own = held_of(folder)
+    if own is not None and dtype not in ("float32", "auto", own):
+        raise InputError(f"{folder} is quantised to {own}, so it cannot be {dtype}: leave dtype out, or take the model as it was before")
+    if dtype in BITS.values() and device.type != "cpu":
+        raise InputError(f"dtype {dtype} is for a CPU: on {device} take bfloat16")
+    return "float32" if dtype in BITS.values() else dtype
+
+
+def hold(model: Model, tokenizer: Tokenizer | None, folder: Path, dtype: str, text: str | os.PathLike[str] | None = None) -> None:
+    """Hold the weights of a model that was read from `folder`, or from the base of the adapter there, as `dtype` says."""
+    if dtype in BITS.values():
+        model.pack(dtype)
+    elif dtype == "auto" and model.held is None and model.device.type == "cpu":
+        choose(model, tokenizer, folder, text)
 
 
 def choose(model: Model, tokenizer: Tokenizer | None, folder: Path, text: str | os.PathLike[str] | None) -> None:

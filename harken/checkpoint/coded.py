@@ -21,10 +21,10 @@ from ..families import names
 from ..nn.linear import Linear
 from ..nn.models import Model
 from ..nn.quant import GROUP, decode, hold, kind_of
+from .files import LOWS, SCALES
 
 SETTING, METHOD = "quantization_config", "harken"
 BITS = {8: "int8", 4: "int4"}
-SCALES, LOWS = ".scales", ".lows"
 
 
 def setting(bits: int) -> dict[str, Any]:

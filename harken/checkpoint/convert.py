@@ -30,9 +30,10 @@ from ..families.table import family
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from .adapter_config import base_of
+from .choose import PLAIN
 from .files import ADAPTER, GENERATION, INDEX, PICKLED, WEIGHTS, existing, weight_files
 from .hub import LICENCES, SMALL, located
-from .load import DTYPES, config_of, model_of, tokenizer_of
+from .load import config_of, model_of, tokenizer_of
 from .save import EXPORT, save_setting, save_weights
 from .tensors import Tensors
 from .write import SHARD, size_of
@@ -63,8 +64,8 @@ def convert(
     InputError when the source cannot be read, is not what its own export.json says, or `out` is taken. RunError when the proof fails: then
     what was written is left beside `out`, named OUT.failed.
     """
-    if dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), DTYPES)}")
+    if dtype not in (known := (*PLAIN, "auto")):
+        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), known)}")
     size_of(max_shard_size)
     out = Path(out)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):

@@ -18,6 +18,8 @@ GENERATION = "generation_config.json"
 ADAPTER = "adapter_config.json"
 UPDATES = ("adapter_model.safetensors", "adapter_model.bin")
 """An adapter's weights, the second as older versions of peft wrote them."""
+SCALES, LOWS = ".scales", ".lows"
+"""What stands behind the name of a matrix of codes in the names of the tensors beside it (`coded.py`)."""
 POINTER = b"version https://git-lfs.github.com/"
 FOREIGN = {
     "tf_model.h5": "TensorFlow",

@@ -65,9 +65,20 @@ class Filled:
     stored: dict[str, torch.dtype]
 
 
-def filled(config: Config, tensors: Tensors, where: str, *, fresh: bool, dtype: str, device: torch.device, renew: bool = False) -> Filled:
+def filled(
+    config: Config,
+    tensors: Tensors,
+    where: str,
+    *,
+    fresh: bool,
+    dtype: str,
+    device: torch.device,
+    renew: bool = False,
+    mapped: bool = False,
+) -> Filled:
     """A model with the weights of a file. `fresh`: whether a head that the file lacks is made new; else it is an error · `renew`: whether
-    the last layer of the head is, whatever the file holds.
+    the last layer of the head is, whatever the file holds · `mapped`: matrices stay in the file until they are packed, so that what only
+    answers is not held twice on its way; whoever asks for it packs soon, because the file must not be written into meanwhile.
 
     InputError names the first tensor that is missing, left over or does not fit.
     """
@@ -95,8 +106,21 @@ def filled(config: Config, tensors: Tensors, where: str, *, fresh: bool, dtype: 
         wanted.setdefault(name, []).append(theirs)
     for name, tensor in tensors.drain():
         for theirs in wanted.get(name, ()):
-            names.put(model, spots[theirs], tensor)
+            if not (mapped and lay(spots[theirs], tensor)):
+                names.put(model, spots[theirs], tensor)
     return Filled(model if device.type == "cpu" else model.to(device), new, found.unused, untied, stored)
+
+
+def lay(place: names.Place, tensor: Tensor) -> bool:
+    """Let a matrix be the tensor of theirs itself, as it lies in the file; False, and nothing is done, where it is a part of one or has
+    another precision. What is written into it later is the process's own: the file stays as it is."""
+    into = place.into
+    if not isinstance(into, nn.Parameter) or into.dim() != 2 or place.rows != len(into):
+        return False
+    if tensor.dtype != into.dtype or tensor.device != into.device:
+        return False
+    into.data = tensor.T if place.transposed else tensor
+    return True
 
 
 def precision(tensors: Tensors) -> torch.dtype:

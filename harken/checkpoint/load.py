@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 
 import torch
 
-from ..base.errors import InputError, did_you_mean
+from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.report import say
 from ..families import names
@@ -22,8 +22,8 @@ from ..text.tokenizer import Tokenizer
 from . import origin
 from .adapter_config import adapter_folder, base_of, read_setting
 from .adapters import head_rows, put_on, reread
-from .choose import choose
-from .coded import BITS, SETTING, held_of
+from .choose import check_dtype, hold, read_as
+from .coded import SETTING, held_of
 from .files import GENERATION, UPDATES, WEIGHTS, existing, is_adapter, weight_files
 from .fill import Filled, filled
 from .hub import located
@@ -58,7 +58,6 @@ WRITING = frozenset(
     )
 )
 """Keys of config.json, in older checkpoints, that say how to write."""
-DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 
 @overload
@@ -120,33 +119,18 @@ def load(
     InputError names the file and the mend: no such folder, no config.json, an unknown family, a missing, foreign, misshapen or
     damaged tensor, a file that asks to run code, a tokenizer that does not fit the vocabulary.
     """
-    if dtype not in (known := (*DTYPES, *BITS.values())):
-        raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), known)}")
     place = device_of(device)
+    check_dtype(dtype)
     folder = existing(located(source, revision=revision, token=token))
     config = config_of(folder, task)
     words = tokenizer_of(folder, config) if tokenizer else None
-    own, narrow = _checked(base_of(folder), dtype, place), dtype in BITS.values()
-    model = model_of(folder, config, dtype="float32" if narrow else dtype, device=place).model
+    model = model_of(folder, config, dtype=read_as(base_of(folder), dtype, place), device=place).model
     for name, each in (adapters or {}).items():
         put_on(model, adapter_folder(each, folder, token), name)
     if adapters:
         model.adapters.use(next(iter(adapters)))
-    if narrow:
-        model.pack(dtype)
-    elif dtype == "auto" and own is None and place.type == "cpu":
-        choose(model, words, folder, text)
+    hold(model, words, folder, dtype, text)
     return model, words
-
-
-def _checked(folder: Path, dtype: str, device: torch.device) -> str | None:
-    """How a folder's weights are quantised. InputError unless they can be held as `dtype`."""
-    own = held_of(folder)
-    if own is not None and dtype not in ("float32", "auto", own):
-        raise InputError(f"{folder} is quantised to {own}, so it cannot be {dtype}: leave dtype out, or take the model as it was before")
-    if dtype in BITS.values() and device.type != "cpu":
-        raise InputError(f"dtype {dtype} is for a CPU: on {device} take bfloat16")
-    return own
 
 
 def config_of(folder: Path, task: str | None = None) -> Config:
@@ -180,13 +164,24 @@ def _begin(config: SourceConfig, values: dict[str, Any], path: Path) -> None:
             setattr(config, name, said)
 
 
-def opened(source: str | os.PathLike[str] | tuple[Model, Tokenizer]) -> tuple[Model, Tokenizer]:
-    """A (model, tokenizer): as given, or loaded from the folder that was named."""
+def opened(
+    source: str | os.PathLike[str] | tuple[Model, Tokenizer], dtype: str | None = None, text: str | os.PathLike[str] | None = None
+) -> tuple[Model, Tokenizer]:
+    """A (model, tokenizer), to answer: as given, or loaded from the folder that was named, with weights as `load` holds them."""
+    if text is not None and dtype != "auto":
+        raise InputError(f"{text} is what dtype auto chooses by: take dtype auto, or leave the text out")
     if isinstance(source, tuple):
+        if dtype is not None:
+            raise InputError(f"dtype {dtype} is for a model that is read from a folder: give it to harken.load instead")
         return source
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"a model is the path of its folder or a (model, tokenizer) pair, not {type(source).__name__}")
-    return load(source)
+    folder, dtype = existing(located(source)), check_dtype(dtype or "float32")
+    config = config_of(folder)
+    words = tokenizer_of(folder, config)
+    model = model_of(folder, config, dtype=read_as(base_of(folder), dtype, CPU), mapped=True).model
+    hold(model, words, folder, dtype, text)
+    return model, words
 
 
 def read_weights(model: Model, path: Path) -> None:
@@ -207,12 +202,15 @@ def read_weights(model: Model, path: Path) -> None:
             names.put(model, spots[found.known[name]], tensor)
 
 
-def model_of(folder: Path, config: Config, *, dtype: str = "float32", device: torch.device = CPU, renew: bool = False) -> Filled:
+def model_of(
+    folder: Path, config: Config, *, dtype: str = "float32", device: torch.device = CPU, renew: bool = False, mapped: bool = False
+) -> Filled:
     """A folder's weights in a model of this config; what they have too little or too much of is said. `renew`: the last layer of the head
-    is made new, as what the file has there tells something else apart. Of an adapter's folder the base, with the adapter on."""
+    is made new, as what the file has there tells something else apart · `mapped`: see `filled`. Of an adapter's folder the base, with the
+    adapter on."""
     if is_adapter(folder):
         return _adapted(folder, config, dtype, device)
-    found = _filled(folder, config, dtype, device, renew)
+    found = _filled(folder, config, dtype, device, renew, mapped)
     _tell(found, folder)
     return found
 
@@ -230,12 +228,11 @@ def _adapted(folder: Path, config: Config, dtype: str, device: torch.device) -> 
     return found
 
 
-def _filled(folder: Path, config: Config, dtype: str, device: torch.device, renew: bool) -> Filled:
+def _filled(folder: Path, config: Config, dtype: str, device: torch.device, renew: bool, mapped: bool = False) -> Filled:
     asked: Any = read_json(folder / "config.json").get("architectures")
     made_for = isinstance(asked, list) and config.architecture in asked
-    found = filled(
-        config, Tensors(weight_files(folder)), _where(folder), fresh=renew or not made_for, dtype=dtype, device=device, renew=renew
-    )
+    tensors, fresh = Tensors(weight_files(folder)), renew or not made_for
+    found = filled(config, tensors, _where(folder), fresh=fresh, dtype=dtype, device=device, renew=renew, mapped=mapped)
     found.model.generation, found.model.held = generation_of(folder), held_of(folder)
     origin.remember(found.model, folder)
     return found

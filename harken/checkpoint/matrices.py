@@ -42,8 +42,8 @@ def matrices(model: Model) -> dict[str, Matrix]:
     found = {}
     for key, place in places(model).items():
         layer, _, leaf = place.name.rpartition(".")
-        if leaf == "weight" and isinstance(model.get_submodule(layer), Linear):
-            found[key.removesuffix(".weight")] = Matrix(layer, place.start, place.rows, place.into.shape[1], place.transposed)
+        if leaf == "weight" and isinstance(part := model.get_submodule(layer), Linear):  # whose weight may be held in few bits, elsewhere
+            found[key.removesuffix(".weight")] = Matrix(layer, place.start, place.rows or part.outputs, part.inputs, place.transposed)
     return found
 
 

@@ -15,13 +15,14 @@ from ..base.options import argument, option
 from ..base.report import say
 from ..decode.options import DecodeOptions
 from .command import command
+from .held import HoldOptions
 
 if TYPE_CHECKING:
     from ..tasks.talk import Reply, Talk
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatOptions(DecodeOptions):
+class ChatOptions(HoldOptions, DecodeOptions):
     """Talk to a model that has a chat template, or learned dialogues. On a terminal /help lists what else can be asked; of standard input
     each line is a message, of which the reply is printed."""
 
@@ -48,14 +49,13 @@ def chat(options: ChatOptions) -> Talk | Reply:
 
     Replies are drawn with temperature 0.7 and top_p 0.9 unless something else is asked for, here or in generation_config.json. InputError
     for a model that cannot be talked to."""
-    from ..checkpoint.load import opened
     from ..tasks.talk import Talk
 
     given = options.messages
     if isinstance(given, Mapping) or not (given is None or isinstance(given, str | list | tuple)):
         raise InputError(f"what is said is a text or a list of messages with role and content, not a {type(given).__name__}")
     persona = options.persona if options.persona_from is None else drawn(options)
-    model, tokenizer = opened(options.model)
+    model, tokenizer = options.opened(options.model)
     talk = Talk(
         model,
         tokenizer,

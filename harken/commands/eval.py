@@ -15,6 +15,7 @@ from ..base.options import argument, option
 from .answered import of_chats
 from .asked import BROKEN, WRITES, task_asked
 from .command import command
+from .held import HoldOptions
 from .judged import lines, numbers, of_labelled, versus
 from .talked import of_dialogues
 from .written import of_pairs
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvalOptions:
+class EvalOptions(HoldOptions):
     """Measure how well a model predicts a text it has not learned from."""
 
     model: Any = argument("folder of the model")
@@ -48,7 +49,9 @@ class EvalOptions:
     answers: int = option(200, "of chats, instructions and dialogues: how many are answered, evenly spread (0: the loss alone)", min=0)
     temperature: float = option(0.0, "of these answers: 0 always the likeliest token, above it drawn, from seed 0", min=0)
     no_repeat_ngram_size: int | None = option(None, "of these answers: so many tokens in a row stand in none of them twice", min=1)
-    against: str | None = option(None, "of labelled examples and of answers: a second model, for a paired test on the same ones")
+    against: str | None = option(
+        None, "of labelled examples and of answers: a second model, for a paired test on the same ones; --dtype is of the first"
+    )
     mend: bool = option(
         False, "of labelled examples: mend tags that do not begin properly, and answers that stand elsewhere, and count them"
     )
@@ -94,11 +97,10 @@ TALKS = {"dialogue": of_dialogues, "double-heads": of_dialogues, "instruct": of_
 @command("eval", EvalOptions)
 def evaluate(options: EvalOptions) -> Evaluation:
     """Loss, perplexity and bits per byte of `data` under `model`; a text longer than the context is read in windows, whole."""
-    from ..checkpoint.load import opened
     from ..fit.judged import task_of
     from ..objectives.objective import LABELLED
 
-    model, tokenizer = opened(options.model)
+    model, tokenizer = options.opened(options.model)
     model.pack()
     learned_by = recorded(options.model)
     task = learned_by.get("task") or model.config.task if options.task is None else task_asked(options.task, model.config)

@@ -13,10 +13,11 @@ from ..base.options import argument, option
 from ..base.report import say
 from ..decode.options import DecodeOptions, Generated
 from .command import command
+from .held import HoldOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateOptions(DecodeOptions):
+class GenerateOptions(HoldOptions, DecodeOptions):
     """Continue texts with a model. The same prompt, seed and options give the same answer, whatever else is asked with it."""
 
     model: Any = argument("folder of the model, or its id on the Hub")
@@ -51,13 +52,12 @@ def generate(options: GenerateOptions) -> list[Generated] | Iterator[str]:
     """A `Generated` for every sequence of every prompt, in order; with `stream=True` the pieces of the one text, its prompt excepted.
 
     Also called as `generate(model, tokenizer, prompts)`. A prompt is a text, a chat (a list of messages) or a list of token ids."""
-    from ..checkpoint.load import opened
     from ..decode import generate as decoding
 
     source, prompts = asked(options)
     if options.stream and (len(prompts) > 1 or (options.num_return_sequences or 1) > 1):
         raise InputError("--stream prints one text: give one prompt and leave --num-return-sequences at 1")
-    model, tokenizer = opened(source)
+    model, tokenizer = options.opened(source)
     planned = decoding.plan(model, tokenizer, options.decoding)
     for name, why in planned.dropped.items():
         say(f"{name} in generation_config.json is not used: it {why}")

@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -48,28 +48,36 @@ SIDES = r"^((model|transformer)\.)?(encoder|decoder)\.embed_tokens\.weight$"
 """The token vectors of a source and its target, saved once more by some where both sides share them."""
 UNTIED = ("llama", "mistral", "qwen2", "qwen3")
 """Families that tie nothing unless config.json says so."""
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8", "U8": "uint8"}
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8", "I4": "int4", "U8": "uint8"}
 
 
 @dataclass(frozen=True)
 class InfoOptions:
     """Say what a model is: family, sizes, parameters, memory, context, tasks."""
 
-    model: str = argument("folder or Hub id of the model")
+    model: str | None = argument(None, "folder or Hub id of the model")
     revision: str | None = option(None, "branch, tag or commit on the Hub")
+    speed: bool = option(False, "say which kernels answer on this machine, and what is left to torch; needs no MODEL")
     json: bool = option(False, "print one JSON object")
 
 
 @command("info", InfoOptions)
 def info(options: InfoOptions) -> dict[str, Any]:
     """Returns one dictionary: model, family, parameters (tied ones once), parameters_by_part, dtype, bytes (of the weight files), memory
-    (bytes of the weights in float32, as they are loaded), context (tokens), vocabulary, layers, width, heads, decoder_layers (of a model
-    that also has an encoder, whose are layers and heads), tokenizer, task, tasks (that it can be loaded for), trained, adapter (kind,
-    base, rank, targets, parameters; the rest is then of its base). What the folder does not say is None. Of a Hub id only small files and
-    headers are downloaded.
+    (bytes of the weights as they are loaded: in float32 where they are not quantised), context (tokens), vocabulary, layers, width, heads,
+    decoder_layers (of a model that also has an encoder, whose are layers and heads), tokenizer, task, tasks (that it can be loaded for),
+    trained, adapter (kind, base, rank, targets, parameters; the rest is then of its base). What the folder does not say is None. Of a Hub
+    id only small files and headers are downloaded. With `speed` also kernels: numba, threading_layer, simd, types, left_to_torch and more,
+    alone where there is no model.
 
     InputError names the file: no such folder, no config.json, missing or damaged weights, a damaged tokenizer.
     """
+    if options.speed:
+        from ..measure.kernels import kernels  # brings torch
+
+        return (info.run(replace(options, speed=False)) if options.model is not None else {}) | {"kernels": kernels()}
+    if options.model is None:
+        raise InputError("MODEL is missing: name a folder or an id on the Hub, or ask for --speed")
     from ..checkpoint.adapter_config import base_of, read_setting
     from ..checkpoint.files import existing
     from ..checkpoint.hub import located
@@ -77,10 +85,10 @@ def info(options: InfoOptions) -> dict[str, Any]:
 
     folder = existing(located(options.model, revision=options.revision, weights=False))
     base = base_of(folder, weights=False)
-    adapter = _adapter(folder, options) if base != folder else None
+    adapter = _adapter(folder, options.model, options.revision) if base != folder else None
     source, revision = (options.model, options.revision) if adapter is None else (adapter["base"], read_setting(folder).revision)
     config = read_json(next(one for one in (folder, base) if (one / "config.json").is_file()) / "config.json")
-    parts, dtypes, size = _weights(base, config, source, revision)
+    parts, dtypes, size, memory = _weights(base, config, source, revision)
     record = read_json(folder / "harken.json") if (folder / "harken.json").is_file() else {}
     tasks = list(tasks_of(config))
     parameters = sum(parts.values())
@@ -91,7 +99,7 @@ def info(options: InfoOptions) -> dict[str, Any]:
         "parameters_by_part": {part: parts[part] for part in SHOWN if parts[part]},
         "dtype": ", ".join(DTYPES.get(name, name.lower()) for name, _ in dtypes.most_common()),
         "bytes": size,
-        "memory": 4 * parameters,
+        "memory": memory,
         **_sizes(config, str(folder / "config.json")),
         "decoder_layers": next((config[name] for name in DECODER if config.get(name) is not None), None),
         "tokenizer": _tokenizer(folder) or _tokenizer(base),
@@ -108,6 +116,11 @@ def show(result: dict[str, Any], options: InfoOptions) -> None:
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
         return
+    if "kernels" in result:
+        _show_kernels(result["kernels"])
+        if "model" not in result:
+            return
+        print()
     total = f"{result['parameters']:,}"
     rows = {"model": result["model"], "family": result["family"]}
     rows["parameters"] = f"{total}   {result['dtype']}, {count(result['bytes'])}B on disk, {count(result['memory'])}B in memory"
@@ -127,18 +140,35 @@ def show(result: dict[str, Any], options: InfoOptions) -> None:
             print(f"{name:<{width}}   {_said(value)}{unit}")
 
 
+def _show_kernels(found: dict[str, Any]) -> None:
+    """What runs here, a line a fact; then what weights can be held as, and what torch does."""
+    wide = f" ({found['bits']} bits)" if found["bits"] else ""
+    compiled = "compiled now, and kept for the next time" if found["compiled"] else "found compiled"
+    rows = [
+        ("kernels", f"Numba {found['numba']} for {found['processor']}, {found['simd']}{wide}"),
+        ("threads", f"{found['threads']}, started by {found['threading_layer']}"),
+        ("cache", f"{found['cache']} ({compiled})"),
+        *found["types"].items(),
+    ]
+    left = [f"{what}: {why}" for what, why in found["left_to_torch"].items()]
+    rows += [(f"left to torch {found['torch']}" if not i else "", each) for i, each in enumerate(left)]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}   {value}")
+
+
 def _said(value: Any) -> str:
     return str(value) if not isinstance(value, int | float) else format(value, "," if isinstance(value, int) else ",.6g")
 
 
-def _adapter(folder: Path, options: InfoOptions) -> dict[str, Any]:
+def _adapter(folder: Path, model: str, revision: str | None) -> dict[str, Any]:
     """What an adapter is; its parameters are those of the parts it brings whole, too."""
     from ..checkpoint import hub
     from ..checkpoint.adapter_config import read_setting
     from ..checkpoint.files import weight_files
 
     setting = read_setting(folder)
-    path = folder if Path(options.model).exists() else hub.located(options.model, revision=options.revision)  # it is small
+    path = folder if Path(model).exists() else hub.located(model, revision=revision)  # it is small
     names = [setting.targets] if isinstance(setting.targets, str) else list(setting.targets)
     return {
         "kind": "DoRA" if setting.dora else "LoRA",
@@ -149,10 +179,10 @@ def _adapter(folder: Path, options: InfoOptions) -> dict[str, Any]:
     }
 
 
-def _weights(folder: Path, config: dict[str, Any], source: str, revision: str | None) -> tuple[Counter[str], Counter[str], int]:
-    """(parameters by part, parameters by dtype, bytes) from the headers of the weight files."""
+def _weights(folder: Path, config: dict[str, Any], source: str, revision: str | None) -> tuple[Counter[str], Counter[str], int, int]:
+    """(parameters by part, parameters by dtype, bytes, bytes when loaded) from the headers of the weight files."""
     from ..checkpoint import hub
-    from ..checkpoint.files import weight_files
+    from ..checkpoint.files import LOWS, SCALES, weight_files
 
     try:
         files = weight_files(folder)
@@ -162,12 +192,16 @@ def _weights(folder: Path, config: dict[str, Any], source: str, revision: str | 
             raise
         found, size = hub.headers(source, revision=revision)
         tensors = {each.name: each for each in found}
-    twins = _twins(config)
+    beside = {name: name.removesuffix(SCALES).removesuffix(LOWS) for name in tensors if name.endswith((SCALES, LOWS))}
+    twins, memory = _twins(config), 0
     copies = f"{TWINS}|{SIDES}" if SIDES in twins else TWINS
     once = {each.shape for name, each in tensors.items() if not re.search(copies, name)}
     parts: Counter[str] = Counter()
     dtypes: Counter[str] = Counter()
     for name, each in tensors.items():
+        if beside.get(name) in tensors:  # of a matrix that is quantised: no parameters of their own
+            memory += 2 * prod(each.shape)
+            continue
         mask = re.search(BUFFERS, name) and not (name.endswith("attn.bias") and len(each.shape) == 1)
         waves = config.get("model_type") == "marian" and "embed_positions" in name  # which BART learns
         if mask or waves or (re.search(twins, name) and each.shape in once):
@@ -175,9 +209,12 @@ def _weights(folder: Path, config: dict[str, Any], source: str, revision: str | 
         if re.search(twins, name):  # some files hold the second of two alone
             once.add(each.shape)
         part = next((part for part, pattern in PARTS.items() if re.search(pattern, name, re.IGNORECASE)), "other")
-        parts[part] += prod(each.shape)
-        dtypes[each.dtype] += prod(each.shape)
-    return parts, dtypes, size
+        codes, pairs = name + SCALES in tensors, name + LOWS in tensors
+        number = prod(each.shape) * (2 if pairs else 1)
+        parts[part] += number
+        dtypes["I4" if pairs else each.dtype] += number
+        memory += prod(each.shape) * (1 if codes else 4)
+    return parts, dtypes, size, memory
 
 
 def _twins(config: dict[str, Any]) -> str:

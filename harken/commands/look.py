@@ -13,6 +13,7 @@ from ..base.errors import InputError
 from ..base.options import argument, option
 from ..base.report import count, say
 from .command import command
+from .held import HoldOptions
 
 if TYPE_CHECKING:
     from ..view.inspect import Inspection
@@ -21,7 +22,7 @@ ENDINGS = (".html", ".svg", ".npz")
 
 
 @dataclass(frozen=True)
-class LookOptions:
+class LookOptions(HoldOptions):
     """Look inside a model as it reads a text: what it attends to, what it expects, how sure it is. Without --out, a table."""
 
     model: Any = argument("folder of the model")
@@ -46,13 +47,12 @@ class LookOptions:
 def look(options: LookOptions) -> Inspection:
     """An `Inspection`: its arrays, and `maps` by kind. InputError for a text longer than the context, for layers and heads that the
     model has not, and for a picture of a model without attention."""
-    from ..checkpoint.load import opened
     from ..view.inspect import inspect
     from ..view.maps import chosen
     from ..view.save import save
 
     layers, heads = chosen("--layer", options.layer), chosen("--head", options.head)
-    model, tokenizer = opened(options.model)
+    model, tokenizer = options.opened(options.model)
     name = Path(options.model).resolve().name if isinstance(options.model, str | os.PathLike) else None
     found = inspect(
         model,

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..base.options import argument, option
 from .command import command
+from .held import HoldOptions
 
 
 @dataclass(frozen=True)
-class NextOptions:
+class NextOptions(HoldOptions):
     """Say which tokens are likely to follow a text, and how likely."""
 
     model: Any = argument("folder of the model")
@@ -35,10 +36,9 @@ class Candidate:
 @command("next", NextOptions)
 def next_tokens(options: NextOptions) -> list[Candidate]:
     """The likeliest next tokens, likeliest first; of equals the one with the smaller id."""
-    from ..checkpoint.load import opened
     from ..decode.generate import next_distribution
 
-    model, tokenizer = opened(options.model)
+    model, tokenizer = options.opened(options.model)
     known = next_distribution(model, tokenizer, options.text).numpy()
     best = (-known).argsort(kind="stable")[: options.top]
     return [Candidate(tokenizer.token(int(i)), int(i), float(known[i]), math.exp(float(known[i]))) for i in best]

@@ -59,7 +59,7 @@ class RunOptions(DecodeOptions):
     truncation: bool = option(False, "cut inputs that are longer than the model reads")
     batch_size: int | None = option(None, "inputs read at once at most", min=1)
     device: str = option("cpu", "as torch names it: cpu, cuda, cuda:1, mps")
-    dtype: str = option("float32", "float32, bfloat16, float16 or auto")
+    dtype: str = option("float32", "float32, bfloat16, float16, int8, int4 or auto: as for harken generate")
     revision: str | None = option(None, "of a model on the Hub: a branch, tag or commit")
 
 

@@ -22,5 +22,7 @@ COMMANDS = {
     "tokenizer extend": "harken.commands.tokenizer",
     "convert": "harken.commands.convert",
     "quantize": "harken.commands.quantize",
+    "reproduce": "harken.commands.reproduce",
+    "bench": "harken.commands.bench",
 }
 GROUPS = {"tokenizer": "Train tokenizers, see what they make of a text, measure and extend them"}

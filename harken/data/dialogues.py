@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,13 @@ _SILENCE = "__SILENCE__"  # ParlAI: nobody has spoken yet
 @dataclass(frozen=True)
 class Dialogue:
     """`turns` of two speakers in order; the turns of which the places are in `replies` are said by the one with the `persona` (sentences).
-    `candidates`: for every reply, wrong ones to tell it from; () where there are none."""
+    `candidates`: for every reply, wrong ones to tell it from; () where there are none · `source`: the name of the file it stands in."""
 
     persona: tuple[str, ...]
     turns: tuple[str, ...]
     replies: tuple[int, ...]
     candidates: tuple[tuple[str, ...], ...] = ()
+    source: str = field(default="", compare=False)
 
 
 def read_dialogues(data: Data, columns: Columns | None = None, *, skip_bad: bool = False) -> Examples[Dialogue]:
@@ -61,7 +62,7 @@ def read_dialogues(data: Data, columns: Columns | None = None, *, skip_bad: bool
     else:
         rows = _rows(data, columns, reading)
     # A conversation is known by what is said in it, so that both its sides stay together.
-    return gather(rows, _dialogue, lambda each: "\n".join(each.turns), Dialogue, name=name, reading=reading, skip_bad=skip_bad)
+    return gather(rows, _dialogues, lambda each: "\n".join(each.turns), Dialogue, name=name, reading=reading, skip_bad=skip_bad)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -86,6 +87,10 @@ def _rows(data: Data, columns: Columns, reading: Reading) -> Iterator[Row]:
 
 def _sentences(row: Row, role: str) -> tuple[str, ...]:
     return tuple(line.strip() for each in texts(row, role, empty=True) for line in each.splitlines() if line.strip())
+
+
+def _dialogues(row: Row) -> Iterator[Dialogue]:
+    return (replace(each, source=Path(row.name).name) for each in _dialogue(row))
 
 
 def _dialogue(row: Row) -> Iterator[Dialogue]:

@@ -13,7 +13,7 @@ from .examples import Examples
 from .fitting import encoded
 from .laid import Laid, counted
 from .ledger import Ledger
-from .replies import Replies, Way, conversations
+from .replies import Replies, Way, conversations, pools
 from .segments import SPEAKERS, Speakers, fitted, segments, speakers_of
 
 SHARE = 4
@@ -47,6 +47,7 @@ def lay(
         for places in layer.grouped(persona, turns, longest):
             layer.add(persona, turns, places, named, longest)
             layer.own += [number] * (len(layer.ids) - len(layer.own))
+            layer.sources += [example.source] * (len(layer.ids) - len(layer.sources))
             layer.said += [(i, place) for place in places][: len(layer.spans) - len(layer.said)]
     layer.settle(examples, ledger, stage, overflow)
     laid = layer.laid(bank)
@@ -73,6 +74,8 @@ class Bank:
                     homes.setdefault(example.turns[place], number)
             self._take(homes, tokenizer, min(self.room, context // SHARE))
         self.of = np.array([homes[text] for text in self.numbers], np.int64)
+        sources = {number: example.source for number, example in zip(conversations(examples).tolist(), examples, strict=True)}
+        self.pools = pools(self.of.tolist(), list(sources.values()))
         self.most = max(map(len, self.ids), default=0)
         if way.choices > 1:
             self._take({text: 0 for example in examples for some in example.candidates for text in some}, tokenizer, self.room)
@@ -93,6 +96,7 @@ class Layer:
         self.ids: list[np.ndarray] = []
         self.types: list[np.ndarray] = []
         self.own: list[int] = []  # of each example
+        self.sources: list[str] = []
         self.said: list[tuple[int, int]] = []  # of each reply
         self.spans: list[tuple[int, int]] = []
         self.counts: list[int] = []  # of the replies of each example
@@ -178,6 +182,7 @@ class Layer:
             np.concatenate([np.zeros(0, np.int32), *bank.ids]),
             np.cumsum([0, *map(len, bank.ids)]),
             bank.of,
+            np.array([bank.pools[source] for source in self.sources], np.int64).reshape(-1, 2),
             np.array([i for some in self.offered for i in some], np.int64),
             np.cumsum([0, *map(len, self.offered)]),
             float((spans[:, 1] - spans[:, 0] + 1).mean()),

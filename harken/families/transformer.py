@@ -44,7 +44,7 @@ class TransformerConfig(SourceConfig):
 
     @classmethod
     def sized(cls, width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> Self:
-        """A config of the asked size, for training from scratch."""
+        """A config of the asked size, for training from scratch; dropout where the paper has it: behind sub-layers and embeddings."""
         return cls(
             vocab_size=vocab,
             hidden_size=width,
@@ -52,7 +52,6 @@ class TransformerConfig(SourceConfig):
             num_hidden_layers=layers,
             num_attention_heads=heads,
             dropout=dropout,
-            attention_dropout=dropout,
             max_position_embeddings=context,
         )
 

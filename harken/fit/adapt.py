@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..base.errors import InputError
-from ..base.report import count
+from ..base.report import count, say
 from ..checkpoint.adapter_config import ALL, Setting
 from ..checkpoint.adapters import begin
 from ..checkpoint.files import is_adapter
@@ -68,6 +68,14 @@ def adapt(model: Model, options: TrainOptions, new: Sequence[str], revision: str
         revision=revision,
     )
     begin(model, setting, seed=options.seed)
+
+
+def hold(model: Model, options: TrainOptions) -> None:
+    """Hold what stays as it is in few bits, if that is asked for or the checkpoint has it so."""
+    kind = options.lora_base or model.held
+    if kind is not None:
+        model.freeze(kind)
+        say(f"what does not learn is held as {kind}")
 
 
 def judges(model: Model) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..base.errors import InputError, did_you_mean
@@ -29,6 +31,9 @@ from .signal import signal_of
 from .teacher import words_of
 from .tune import is_checkpoint, tune
 
+HIDDEN = ("intermediate_size", "n_inner", "d_ff", "hidden_dim", "encoder_ffn_dim", "decoder_ffn_dim")
+"""What families call the size inside an MLP."""
+
 
 def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     """Everything a new run needs. InputError when the request cannot be met."""
@@ -42,7 +47,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     family(name)  # a name that is not known is said before anything is read
     material = material_of(name, options)
     train, valid = material.corpora(options)
-    tokenizer = material.make_tokenizer(options, train) if options.teacher is None else words_of(options.teacher, signal_of(name, options))
+    tokenizer = words_for(options, name, material, train)
     data = material.prepared(options, tokenizer, train, valid)
     check_best(options.best, data.train)
     rows, targets = len(data.train.rows()), data.train.targets
@@ -73,6 +78,19 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     return model, tokenizer, data, plan
 
 
+def words_for(options: TrainOptions, name: str, material: ModuleType, train: Any) -> Tokenizer:
+    """The tokenizer of a new model: the teacher's, that of a folder, or one that learns from the training texts."""
+    if options.teacher is not None:
+        return words_of(options.teacher, signal_of(name, options))
+    if options.tokenizer in (None, *KINDS):
+        return material.make_tokenizer(options, train)
+    if options.vocab_size is not None:
+        raise InputError(f"--vocab-size is for a tokenizer that is to be trained, and that of {options.tokenizer} is: leave it out")
+    tokenizer = Tokenizer.load(str(options.tokenizer))
+    say(f"tokenizer: that of {options.tokenizer}, {tokenizer.vocab_size:,} tokens")
+    return tokenizer
+
+
 def check(options: TrainOptions) -> None:
     """InputError for options that a counting model has no use for, and for a kind of tokenizer that is not known."""
     name = options.model or "llama"
@@ -80,8 +98,9 @@ def check(options: TrainOptions) -> None:
         if name in FAMILIES and family(name).LEARNS == "counts" and getattr(options, asked) is not None:
             raise InputError(f"--{asked.replace('_', '-')} is for models that learn by gradients, and {name} counts; leave it out")
     new = not is_checkpoint(options.model) and options.student_layers is None
-    if new and options.tokenizer is not None and options.tokenizer not in KINDS:
-        raise InputError(f"--tokenizer {options.tokenizer} is not a kind of tokenizer{did_you_mean(options.tokenizer, KINDS)}")
+    if new and options.tokenizer is not None and options.tokenizer not in KINDS and not Path(options.tokenizer).is_dir():
+        known = did_you_mean(options.tokenizer, KINDS)
+        raise InputError(f"--tokenizer {options.tokenizer} is neither a kind of tokenizer nor a folder with one{known}")
 
 
 def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Tokenizer, data: Prepared) -> Config:
@@ -106,6 +125,8 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
     elif learns == "gradients":
         config.initializer_range = round(math.sqrt(0.4 / size.width), 4)
     config.bos_token_id, config.eos_token_id, config.pad_token_id = tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
+    if options.hidden is not None and learns == "gradients":
+        set_hidden(config, options.hidden)
     for asked in ("cell", "attention", "input_feeding"):
         if (value := getattr(options, asked)) is not None:
             if not hasattr(config, asked):
@@ -113,3 +134,12 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
             setattr(config, asked, value)
     config.check()
     return config
+
+
+def set_hidden(config: Config, hidden: int) -> None:
+    """So many units inside the model's MLPs. InputError for a family that has none."""
+    fields = [each for each in HIDDEN if hasattr(config, each)]
+    if not fields:
+        raise InputError(f"--hidden: a model of the family {config.model_type} has no MLP of another size; leave it out")
+    for each in fields:
+        setattr(config, each, hidden)

@@ -20,6 +20,9 @@ from ..objectives import masked
 from .plan import Plan
 from .state import Progress
 
+LAST = "last"
+"""The newest model, whatever is measured: that of averaged weights at the end of a long run may write better than its loss says."""
+
 
 def measured(model: Model, source: Source, *, pad: int, batch_size: int = 32, most_tokens: int | None = None) -> Measured:
     """The loss on some or all rows; a `Judged` with the metrics where they are labelled."""
@@ -38,11 +41,11 @@ def numbers(found: Measured, plan: Plan, model: Model, source: Source, pad: int)
 
 def check_best(name: str | None, source: Any) -> None:
     """InputError when the task has no such metric."""
-    if name in (None, "loss"):
+    if name in (None, "loss", LAST):
         return
     known = list(judge_names(source))
     if name not in known:
-        raise InputError(f"--best {name} is not measured in this task{did_you_mean(name, ['loss', *known])}")
+        raise InputError(f"--best {name} is not measured in this task{did_you_mean(name, ['loss', LAST, *known])}")
 
 
 def judge_names(source: Any) -> tuple[str, ...]:
@@ -56,6 +59,8 @@ def better_of(found: Measured, metrics: Mapping[str, float], name: str | None, p
     """Whether a model is the best so far, which is then remembered. Of equal metrics the lower loss decides."""
     name = name or (found.main if isinstance(found, Judged) else "loss")
     lower = progress.best is None or found.loss < progress.best
+    if name == LAST:
+        return True
     if name == "loss":
         return lower
     value = metrics[name]

@@ -21,6 +21,7 @@ from ..data.corrupted import named
 from ..data.laid import Laid
 from ..data.laid import named as of_examples
 from ..nn.models import Model
+from ..nn.stack import Stack
 from ..objectives.objective import Objective, objective_of
 from .average import Average
 from .bar import Bar
@@ -118,6 +119,7 @@ class Whole:
     def of(cls, model: Model, train: Source, plan: Plan, objective: Objective | None) -> Whole:
         """As a run begins."""
         layers = Layers(model, plan)
+        checkpointed(model, plan)
         dtype = torch.bfloat16 if plan.dtype == "bfloat16" else torch.float32
         optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay, layers.scales, dtype)
         batches, average = Batches(train, plan.batch_size, plan.seed), Average(model, plan.average)
@@ -127,6 +129,17 @@ class Whole:
     def parts(self) -> tuple[Model, Optimizer, Batches, Average]:
         """In the order the state is saved in."""
         return self.model, self.optimizer, self.batches, self.average
+
+
+def checkpointed(model: Model, plan: Plan) -> None:
+    """Let every block keep only what it reads, if that is asked for. InputError where there are none."""
+    stacks = [part for part in model.modules() if isinstance(part, Stack)]
+    if plan.checkpoint_activations and not stacks:
+        raise InputError(
+            f"--checkpoint-activations is for models of blocks, which a {model.config.model_type} model has none of: leave it out"
+        )
+    for stack in stacks:
+        stack.checkpoints = plan.checkpoint_activations
 
 
 def paced(plan: Plan, run: RunFolder, clock: Clock, elapsed: Callable[[], float]) -> Pace:

@@ -107,7 +107,7 @@ class TrainOptions:
     tokenizer: str | None = option(
         None,
         "char, word, bpe, wordpiece or unigram: characters, words, byte-level BPE … (default: characters or BPE, by the size of the data); "
-        "of a model that is fine-tuned: folder of its tokenizer with more tokens",
+        "or the folder of one that is there; of a model that is fine-tuned: folder of its tokenizer with more tokens",
     )
     vocab_size: int | None = option(None, "tokens of the tokenizer", min=1)
     steps: int | None = option(None, "optimizer steps (default: 2000)", min=1)
@@ -117,6 +117,7 @@ class TrainOptions:
     width: int | None = option(None, "size of a hidden state", min=2)
     layers: int | None = option(None, "blocks", min=1)
     heads: int | None = option(None, "attention heads", min=1)
+    hidden: int | None = option(None, "size of the layer inside an MLP (default: what the family has, as a rule 4 times the width)", min=2)
     cell: Literal["rnn", "gru", "lstm"] | None = option(None, "of a seq2seq model (default: lstm)")
     attention: Literal["none", "additive", "dot", "general", "concat", "local-m", "local-p"] | None = option(
         None, "of a seq2seq model (default: additive, Bahdanau's; none is the bare context vector)"
@@ -131,6 +132,11 @@ class TrainOptions:
     batch_size: int | None = option(None, "rows of text a step learns from", min=1)
     accumulate: int = option(1, "parts a batch is read in at least, to save memory; the gradient is the same", min=1)
     pack: bool | None = option(None, "read the rows of a batch end to end instead of padded, each by itself (default: where a model can)")
+    checkpoint_activations: bool = option(
+        False,
+        "activation checkpointing: keep only what each block reads and work it out again for the gradient, which is the same; less "
+        "memory for a quarter more time",
+    )
     learning_rate: float | None = option(None, "peak learning rate", above=0)
     optimizer: Literal["muon", "adamw"] | None = option(None, "how weights are moved (default: muon; adamw to fine-tune)")
     layer_decay: float | None = option(None, "learning rate of a layer as a share of that of the one above, such as 0.9", above=0, max=1)
@@ -146,6 +152,9 @@ class TrainOptions:
     lora_dropout: float = option(0.0, "share of the values an adapter reads that is dropped while training", min=0, max=0.9)
     lora_targets: str = option(
         "all-linear", "matrices an adapter is on, by names or ends of names, such as q_proj,v_proj (default: all but the head)"
+    )
+    lora_base: Literal["bfloat16", "int8", "int4"] | None = option(
+        None, "how the weights are held that stay as they are beside an adapter (QLoRA; default: as the checkpoint has them)"
     )
     dora: bool = option(False, "an adapter that learns the length of every row by itself (DoRA)")
     teacher: str | None = option(
@@ -170,7 +179,7 @@ class TrainOptions:
     best: str | None = option(
         None,
         "by what the best model is known, measured on held-out text: loss, or a metric of the task (default: the loss; of labelled "
-        "examples the task's first metric)",
+        "examples the task's first metric); last: keep the newest, whatever is measured",
     )
     patience: int | None = option(None, "measurements without a better one after which to stop early", min=1)
     eval_every: int | None = option(None, "steps between measurements (default: a tenth of the run)", min=1)
@@ -198,7 +207,7 @@ class TrainOptions:
             raise InputError("--resume needs --out: the folder of the run to go on with")
         if self.dora:
             object.__setattr__(self, "lora", True)
-        for name in ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets"):
+        for name in ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_base"):
             if getattr(self, name) != getattr(type(self), name) and not self.lora:
                 raise InputError(f"--{name.replace('_', '-')} says how an adapter is made: give --lora, too")
         if self.window is not None and self.model not in ("vectors", None):

@@ -38,6 +38,7 @@ class Plan:
     average: float | None = None
     patience: int | None = None
     pack: bool = False
+    checkpoint_activations: bool = False
     threads: int | None = None  # None: all, or as many as are faster where `minutes` decides
     layer_decay: float | None = None  # as the next two in `layers.Layers`
     freeze: tuple[str, ...] = ()
@@ -116,6 +117,7 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int, optimizer: st
         save_every=options.save_every,
         seed=options.seed,
         average=options.average,
+        checkpoint_activations=options.checkpoint_activations,
         patience=options.patience,
         layer_decay=options.layer_decay,
         freeze=tuple(name.strip() for name in options.freeze.split(",")) if options.freeze else (),

@@ -26,6 +26,7 @@ from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import dialogue
+from .adapt import hold
 from .begin import begin
 from .best import measured
 from .clock import Clock
@@ -135,6 +136,8 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     data.signal = lesson(shaped, model, tokenizer, data)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
         raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")
+    if model.adapters.names:
+        hold(model, options)
     say(f"resuming {folder.path}")
     return model, tokenizer, data, Plan.read({**folder.record["plan"], "save_every": options.save_every})
 
@@ -257,7 +260,7 @@ def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folde
         loss=loss,
         bits_per_byte=bits,
         best_step=progress.best_step,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=model.size,
         tokens=progress.tokens,
         test_loss=None if test is None else test.loss,
         guess=progress.guess or None,

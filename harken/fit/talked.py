@@ -25,7 +25,7 @@ from ..data.examples import Examples, split_examples
 from ..data.exchanges import lay
 from ..data.laid import Laid
 from ..data.ledger import Ledger
-from ..data.replies import Choice, Way, conversations
+from ..data.replies import Choice, Way, conversations, pools
 from ..data.segments import Turns, shortened
 from ..data.texts import TextsBuilder
 from ..decode.generate import generate
@@ -83,7 +83,7 @@ class Talk:
 
 def tried(model: Model, tokenizer: Tokenizer, options: Any, folder: Path | None) -> Talk:
     """Read the data, judge what the model says of every reply, and let it write some. `options`: data, columns, skip_bad_rows, history,
-    answers, mix. InputError with file and line where a row is wrong."""
+    answers, temperature, no_repeat_ngram_size, mix. InputError with file and line where a row is wrong."""
     if not hasattr(model, "stack") or model.reads == "source":
         raise InputError(f"a {model.config.model_type} model is not measured on dialogues: take one such as gpt2 or llama")
     examples = read_dialogues(options.data, Columns.parse(options.columns), skip_bad=options.skip_bad_rows)
@@ -97,7 +97,7 @@ def tried(model: Model, tokenizer: Tokenizer, options: Any, folder: Path | None)
     for nats, tokens, words, ranked in judged(model, laid, told):
         tally.update([(nats, tokens, words, [*ranked, mixed(ranked[0], ranked[1], mix)])], [None])
     nats, tokens, words = tally.rows[:, :3].sum(0).tolist()
-    tallies = [tally, *written(model, tokenizer, told, laid, way, options.answers)]
+    tallies = [tally, *written(model, tokenizer, told, laid, way, options)]
     known = None if folder is None else seen(examples.corpus(), folder)
     return Talk(told, laid, tallies, nats, int(tokens), int(words), ledger, None if known is None else int(known.sum()))
 
@@ -111,6 +111,8 @@ def with_candidates(examples: Examples[Dialogue]) -> Iterator[Dialogue]:
         for place in example.replies:
             homes.setdefault(example.turns[place], number)
     pool, rng = list(homes), np.random.default_rng(SEED)
+    sources = {number: example.source for number, example in zip(numbers, examples, strict=True)}
+    bounds = pools([homes[text] for text in pool], list(sources.values()))
     for number, example in zip(numbers, examples, strict=True):
         some = []
         for i, place in enumerate(example.replies):
@@ -119,7 +121,7 @@ def with_candidates(examples: Examples[Dialogue]) -> Iterator[Dialogue]:
             for _ in range(100 * CANDIDATES):
                 if len(wrong) == CANDIDATES - 1:
                     break
-                text = pool[int(rng.integers(len(pool)))]
+                text = pool[int(rng.integers(*bounds[example.source]))]
                 if homes[text] != number and text not in wrong and text != example.turns[place]:
                     wrong.append(text)
             if len(wrong) < CANDIDATES - 1:
@@ -203,8 +205,11 @@ def gathered(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]
         at += step
 
 
-def written(model: Model, tokenizer: Tokenizer, examples: Sequence[Dialogue], laid: Laid, way: Way, most: int) -> list[Any]:
-    """Word F1, repetition and distinct words of the likeliest replies to evenly spread ones, `most` of them at most."""
+def written(model: Model, tokenizer: Tokenizer, examples: Sequence[Dialogue], laid: Laid, way: Way, options: Any) -> list[Any]:
+    """Word F1, repetition and distinct words of what a model says in place of evenly spread replies. `options`: answers (how many at
+    most), temperature and no_repeat_ngram_size."""
+    chosen = {"temperature": options.temperature, "no_repeat_ngram_size": options.no_repeat_ngram_size, "seed": 0}
+    how, most = DecodeOptions(max_new_tokens=NEW, **chosen), options.answers
     tallies: list[Any] = [Tally(WordF1()), Tally(Repetition()), Distinct()]
     places = np.unique(np.linspace(0, len(laid.goal.said) - 1, min(most, len(laid.goal.said))).astype(int)) if most else np.zeros(0, int)
     for at in range(0, len(places), ROWS):
@@ -215,7 +220,7 @@ def written(model: Model, tokenizer: Tokenizer, examples: Sequence[Dialogue], la
             asked.append(shortened(tokenizer, turns, max(2, model.context - NEW))[0])
             wanted.append(example.turns[place])
             before.append(example.turns[:place][place % 2 :: 2])
-        said = [one.text for one in generate(model, tokenizer, asked, DecodeOptions(max_new_tokens=NEW, do_sample=False))]
+        said = [one.text for one in generate(model, tokenizer, asked, how)]
         for tally, against in zip(tallies, (wanted, before, wanted), strict=True):
             tally.update(said, against)
     return tallies if len(places) else []

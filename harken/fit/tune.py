@@ -36,7 +36,7 @@ from .prepare import KINDS, Prepared
 from .signal import LIKE, OF_TEXTS, signal_of
 from .teacher import shallow
 
-SHAPE = ("width", "layers", "heads", "vocab_size", "cell", "attention", "input_feeding", "order", "smoothing", "parts", "gate")
+SHAPE = ("width", "layers", "heads", "hidden", "vocab_size", "cell", "attention", "input_feeding", "order", "smoothing", "parts", "gate")
 """Options that say how a new model is built."""
 HEADS: dict[str, str] = {**dict.fromkeys(OF_TEXTS, "text2text"), **LIKE}
 """What a task is built for, where it is called otherwise."""
@@ -114,6 +114,8 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if options.lora:
         adapt.adapt(model, options, found.new, revision_of(folder))
     plan = chosen(options, model, data)
+    if options.lora:
+        adapt.hold(model, options)
     data.signal = lesson(shaped, model, tokenizer, data)
     return model, tokenizer, data, plan
 

@@ -41,7 +41,8 @@ class Alignment(nn.Module):
         if exact:
             return self._exact(h, memory, keys, start, stop, fade), None
         seen = dense(start, stop, memory.shape[1])[:, 0]  # (B, L, M)
-        scores = self.score(h, keys).masked_fill(~seen, torch.finfo(h.dtype).min)  # finite: a window may be empty
+        scores = self.score(h, keys)  # under autocast of another type than h
+        scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)  # finite: a window may be empty
         a = scores.softmax(-1).masked_fill(~seen, 0.0)
         a = a if fade is None else a * fade.to(a)
         return a @ memory, a

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .kernels.attention import attention
 from .kernels.exact import use_threads
+from .learning import Seen, attend_learning
 from .mask import Mask, dense
 
 NONE = np.zeros((0, 0, 0, 0), np.float32)
@@ -34,6 +35,7 @@ class Look:
     exact: bool = False  # one fixed order of additions (packed models on a CPU)
     apart: Apart | None = None  # the documents of a packed row, each looked at by itself
     maps: list | None = None  # attention maps are appended here when asked for; asking leaves the fused kernels
+    seen: Seen | None = None  # what is seen by whom, once a layer learns by it
 
     @classmethod
     def of(cls, mask: Mask, positions: Tensor, keys: int, *, past: int = 0, exact: bool = False, maps: list | None = None) -> Look:
@@ -81,6 +83,9 @@ def attend(
     scale = float(q.shape[-1] ** -0.5) if scale is None else scale
     if look.exact:
         return exact(q, k, v, look, scale, bias)
+    if bias is None and narrow(q, v, look):
+        look.seen = look.seen or Seen.of(look.mask, len(q), q.shape[2], look.keys)
+        return attend_learning(*(t.bfloat16() for t in (q, k, v)), look.seen, scale, dropout)
     if look.apart is not None:
         return apart(q, k, v, look.apart, scale, dropout)
     k, v = k[:, :, : look.keys], v[:, :, : look.keys]
@@ -91,6 +96,13 @@ def attend(
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=allowed, is_causal=causal, dropout_p=dropout, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
+
+
+def narrow(q: Tensor, v: Tensor, look: Look) -> bool:
+    """Whether something is learned in bfloat16 on a CPU, where torch's kernel is slow; in float32 it is not."""
+    kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else q.dtype
+    plain = look.maps is None and look.mask.branches is None and q.shape[-1] == v.shape[-1]
+    return plain and kind == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled() and q.requires_grad
 
 
 def apart(q: Tensor, k: Tensor, v: Tensor, documents: Apart, scale: float, dropout: float) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from .attend import attend
 from .call import Call
 from .linear import Linear
+from .norm import normalise
 from .position import Rotary
 
 
@@ -53,7 +54,7 @@ class SelfAttention(nn.Module):
         qk, v = qkv.split([self.heads + self.kv_heads, self.kv_heads], 2)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = qk.split([self.heads, self.kv_heads], 2)
-            qk = torch.cat([self.q_norm(q), self.k_norm(k)], 2)
+            qk = torch.cat([normalise(q, self.q_norm, call.exact), normalise(k, self.k_norm, call.exact)], 2)
         if self.rotary is not None:
             qk = self.rotary(qk, call.positions)
         q, k = qk.split([self.heads, self.kv_heads], 2)
@@ -85,8 +86,8 @@ class CrossAttention(nn.Module):
         return k.contiguous().mT, v.mT.contiguous()  # keys lie transposed, as the exact kernel reads them
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        q = self.q(x).unflatten(-1, (self.heads, self.width)).transpose(1, 2)  # (B, N, L, K)
         k, v = call.memory[call.layer]
+        q = self.q(x).view(len(k), -1, self.heads, self.width).transpose(1, 2)  # (B, N, L, K): rows may share what was read
         assert call.source is not None
         y = attend(q, k, v, call.source, scale=self.scale, dropout=self.dropout if self.training else 0.0)  # (B, N, L, K)
-        return self.out(y.transpose(1, 2).flatten(2))  # (B, L, D)
+        return self.out(y.transpose(1, 2).flatten(2).view(*x.shape[:-1], -1))  # (B, L, D)

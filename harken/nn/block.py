@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .call import Call
 from .mlp import MLP
+from .norm import normalise
 
 
 class Block(nn.Module):
@@ -41,10 +42,10 @@ class Block(nn.Module):
             if self.cross is not None and self.cross_norm is not None:
                 x = self.cross_norm(x + self._drop(self.cross(x, call)))
             return self.mlp_norm(x + self._drop(self.mlp(x)))
-        x = x + self._drop(self.attn(self.attn_norm(x), call))
+        x = x + self._drop(self.attn(normalise(x, self.attn_norm, call.exact), call))
         if self.cross is not None and self.cross_norm is not None:
             x = x + self._drop(self.cross(self.cross_norm(x), call))
-        return x + self._drop(self.mlp(self.mlp_norm(x)))
+        return x + self._drop(self.mlp(normalise(x, self.mlp_norm, call.exact)))
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)

@@ -139,26 +139,6 @@ class KeyValueCache(Cache):
             self.keys[at][..., :held], self.values[at][:, :, :held] = keys, values
 
 
-class SourceCache(KeyValueCache):
-    """Beside what was written, the keys and values of the source in every layer, projected once: `memory`, each (B, G, S, K), and
-    `sources` (B,), the source tokens each row has (None: all S)."""
-
-    memory: list[tuple[Tensor, Tensor]]
-    sources: Tensor | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return super().nbytes + sum(k.nbytes + v.nbytes for k, v in self.memory)
-
-    def select(self, rows: Tensor) -> None:
-        """Keep these rows, in this order, and their sources."""
-        super().select(rows)
-        place = rows.to(self.keys[0].device)
-        self.memory = [(k.mT[place].mT, v[place]) for k, v in self.memory]  # keys stay as they lie
-        self.sources = None if self.sources is None else self.sources[rows.to(self.sources.device)]
-
-
 class HistoryCache(Cache):
     """The token ids themselves, for models that look back a few tokens: n-grams, the bigram, Bengio's MLP, cosine attention."""
 

@@ -25,4 +25,5 @@ class Call:
     memory: Sequence[tuple[Tensor, Tensor]] = ()  # the source's keys and values (B, N, S, K), layer by layer
     source: Look | None = None  # what may be seen of them
     bias: Tensor | None = None  # (B, N, L, M), set by a stack whose positions are relative
+    exact: bool = False  # the model is packed: norms by the kernel
     layer: int = 0

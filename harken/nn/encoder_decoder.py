@@ -14,12 +14,15 @@ from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .attend import Look
-from .cache import SourceCache
 from .call import Call
 from .heads import PerSequence, last_of
 from .mask import Mask
+from .memory import Layers, SourceCache
 from .sourced import Kinds, SourceModel
 from .stack import Stack
+
+PACKED = 512
+"""Tokens of the sources that are read end to end at once, unless one has more."""
 
 
 @dataclass
@@ -49,7 +52,10 @@ class EncoderDecoder(SourceModel):
         tokens = self.stack.embed.tokens
         like = tokens.like
         cache = SourceCache(len(self.stack.layers), batch, attn.kv_heads, attn.width, min(length, self.context), like)
-        cache.memory, cache.sources = self.read(source, self._reading(source, mask, None)), mask.lengths
+        if self.packed:
+            cache.memory, cache.starts = self._read_packed(source, mask)
+        else:
+            cache.memory, cache.lengths_read = self.read(source, self._reading(source, mask, None)), mask.lengths
         return cache
 
     def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: SourceCache) -> Tensor:
@@ -72,8 +78,10 @@ class EncoderDecoder(SourceModel):
             rows, mask = self.admit(ids, mask or Mask(), cache)
             past, new = cache.longest, rows.shape[1]
             positions, keys = cache.open(new, mask.lengths), cache.keys_after(new)
-            call = self._writing(positions, keys, mask, cache.memory[0][0].shape[2], cache.sources, maps, past)
-            call.memory, call.cache = cache.memory, cache
+            memory, sources = (cache.memory, None) if maps is None else cache.apart()
+            call = self._writing(positions, keys, mask, memory[0][0].shape[2], sources, maps, past)
+            call.source = cache.look(new, self.packed) if maps is None else call.source
+            call.memory, call.cache = memory, cache
             return Pair(call)
         if self.reads == "text":  # what is judged, behind what a target starts with
             target = F.pad(ids[..., :-1], (1, 0), value=self.config.start)
@@ -102,11 +110,32 @@ class EncoderDecoder(SourceModel):
             call.writing.memory = self.read(call.source, call.reading)
         return self.stack(ids if call.target is None else call.target, call.writing)
 
-    def read(self, source: Tensor, call: Call) -> list[tuple[Tensor, Tensor]]:
+    def read(self, source: Tensor, call: Call) -> Layers:
         """source (B, S) -> what every layer that writes may look at: keys and values."""
-        read = self.encoder(source, call)  # (B, S, D)
+        return self._project(self.encoder(source, call))
+
+    def _project(self, read: Tensor) -> Layers:
+        """read (B, S, D) -> keys and values of every layer that writes."""
         crosses: list[Any] = [self.stack.blocks[block].cross for block in self.stack.layers]
         return [cross.project(read) for cross in crosses]
+
+    def _read_packed(self, source: Tensor, mask: Mask) -> tuple[Layers, Tensor]:
+        """source (B, S) -> the same of all sources end to end, T tokens in all, and where each of them begins, (B + 1,)."""
+        lengths = torch.full((len(source),), source.shape[1]) if mask.lengths is None else mask.lengths
+        real = torch.arange(source.shape[1]) < lengths[:, None]
+        starts = F.pad(lengths.cumsum(0), (1, 0))
+        if self.encoder.bias is not None:  # it would be as wide as all sources together
+            return self._project(self.encoder(source, self._reading(source, mask, None))[real][None]), starts
+        ids, read, at = source[real], [], 0
+        while at < len(source):
+            end = max(at + 1, int((starts <= starts[at] + PACKED).sum()) - 1)
+            some = ids[None, starts[at] : starts[end]]
+            part = Mask(starts=starts[at : end + 1] - starts[at])
+            positions = part.document_positions()[None]
+            call = Call(positions, {None: Look.of(part, positions, some.shape[1], exact=True)}, part)
+            read.append(self.encoder(some, call))
+            at = end
+        return self._project(torch.cat(read, 1)), starts
 
     def _reading(self, source: Tensor, mask: Mask, maps: Kinds | None) -> Call:
         batch, length = source.shape

@@ -30,7 +30,7 @@ def cross_entropy(x: Tensor, layer: Linear, targets: Tensor, *, shift: Tensor | 
     kind = torch.get_autocast_dtype(x.device.type) if half else x.dtype
     given = (x, layer.weight, layer.bias)
     learns = torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in given)
-    return _Summed.apply(*given, targets, shift, smoothing, kind, learns)
+    return _Summed.apply(*given, layer, targets, shift, smoothing, kind, learns)
 
 
 class _Summed(torch.autograd.Function):
@@ -38,13 +38,13 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
-        x, weight, bias, targets, shift, smoothing, kind, learns = given
+        x, weight, bias, layer, targets, shift, smoothing, kind, learns = given
         with torch.autocast(x.device.type, enabled=False):
-            narrow, matrix = x.detach().to(kind), weight.detach().to(kind)
+            narrow, matrix = x.detach().to(kind), layer.read(kind)
             added = None if bias is None else bias.detach().to(kind)
             dx = torch.empty_like(x) if learns else None
             dw = torch.zeros_like(weight) if learns and weight.requires_grad else None
-            db = torch.zeros_like(bias) if learns and bias is not None else None
+            db = torch.zeros_like(bias) if learns and bias is not None and bias.requires_grad else None
             total = 0.0
             for first in range(0, len(x), ROWS):
                 part = slice(first, first + ROWS)
@@ -66,7 +66,7 @@ class _Summed(torch.autograd.Function):
         del ctx.gradients
         if by.item() != 1:
             gradients = tuple(None if each is None else each * by for each in gradients)
-        return *gradients, None, None, None, None, None
+        return *gradients, None, None, None, None, None, None
 
 
 def nats(logits: Tensor, targets: Tensor, smoothing: float, learns: bool) -> float:

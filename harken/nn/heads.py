@@ -35,7 +35,9 @@ class LanguageModel(nn.Module):
 
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
         logits = linear(x if self.scale == 1 else x * self.scale, tokens if self.out is None else self.out)
-        return logits if self.bias is None else logits + self.bias
+        if self.bias is None:
+            return logits
+        return logits + self.bias if torch.is_grad_enabled() else logits.add_(self.bias)  # no second copy of so many numbers
 
     def plain(self, tokens: Linear) -> bool:
         """Whether its matrix is the weight itself: neither packed nor changed by adapters."""

@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
+from . import frozen
 from .kernels import exact as kernels
-from .kernels.product import LANES
+from .kernels.product import KIND, LANES, NIBBLE, product
 from .quant import Held, hold, values
 
 _FUNCTIONS = {
@@ -46,6 +47,17 @@ def known(act: str) -> str:
 
 UPDATES = "updates"
 """What a Linear calls the updates of adapters on it; no table of a family names them."""
+
+
+class Place:
+    """Where a packed weight lies, six int64 as the kernels read them (`kernels/product.py`). What is copied lies elsewhere, so a copy of
+    this is None."""
+
+    def __init__(self, held: Held, bias: Tensor, outputs: int):
+        self.line = np.array([*held.place(), bias.data_ptr(), outputs], np.int64)
+
+    def __reduce__(self):
+        return type(None), ()
 
 
 class Change(Protocol):
@@ -77,6 +89,8 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.register_buffer("packed", None, persistent=False)
         self._held: Held | None = None  # the packed weight
+        self.frozen = False  # whether it is held so while others learn
+        self._place: Place | None = None
         bound = 1 / math.sqrt(inputs)
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -90,9 +104,24 @@ class Linear(nn.Module):
         """A tensor with the precision and the place of what it answers."""
         return self.weight if self.packed is None else self.packed
 
+    @property
+    def place(self) -> Place | None:
+        """Where the packed weight lies; None: it is not packed."""
+        if self._place is None and self._held is not None and self.packed is not None:
+            self._place = Place(self._held, self.packed, self.outputs)
+        return self._place
+
+    def _apply(self, fn, recurse=True):
+        self._place = None  # what is packed may move
+        return super()._apply(fn, recurse)
+
     def values(self) -> Tensor:
         """The weight (N, K); of a packed layer a copy, in float32."""
         return self.weight if self._held is None else values(self._held, self.outputs, self.inputs)
+
+    def read(self, dtype: torch.dtype) -> Tensor:
+        """The weight (N, K) in this precision, for the moment; no gradient reaches it."""
+        return self.weight.detach().to(dtype) if self._held is None else frozen.whole(self._held, self.outputs, self.inputs, dtype)
 
     def matrix(self) -> Tensor:
         """(N, K): what it multiplies with, adapters included; gradients reach them."""
@@ -113,19 +142,38 @@ class Linear(nn.Module):
     @torch.inference_mode(False)  # a parameter made of an inference tensor could not learn any more
     def pack(self, kind: str = "float32") -> None:
         """Replace the parameter's memory by the layout of `kind`'s kernel (float32 or bfloat16 on a CPU only)."""
-        if self._held is None:
+        if self.packed is None:
             bias = np.zeros(-(-self.outputs // LANES) * LANES, np.float32)
             if self.bias is not None:
                 bias[: self.outputs] = self.bias.detach().float().numpy()
-            self._held, self.packed = hold(self.weight, kind), torch.from_numpy(bias)
-            self.weight.data = torch.empty(0, dtype=self.weight.dtype)
+            self._hold(kind)
+            self.packed = torch.from_numpy(bias)
 
     @torch.inference_mode(False)
     def unpack(self) -> None:
         """Give the parameter, the very same object, its (N, K) values back, as far as the packed weight still knew them."""
-        if self._held is not None:
+        self.packed = self._place = None
+        if self._held is not None and not self.frozen:
             self.weight.data = self.values().to(self.weight.dtype)
-            self._held = self.packed = None
+            self._held = None
+
+    def freeze(self, kind: str) -> None:
+        """Hold the weight as `kind` from now on, and learn no more; what is multiplied with it learns."""
+        self.unpack()
+        self.weight.requires_grad_(False)
+        self._hold(kind)
+        self.frozen = True
+
+    @torch.inference_mode(False)
+    def thaw(self) -> None:
+        """Give the parameter its values back, as far as what holds them still knew them."""
+        self.frozen = False
+        self.unpack()
+
+    def _hold(self, kind: str) -> None:
+        if self._held is None:
+            self._held = hold(self.weight, kind)
+            self.weight.data = torch.empty(0, dtype=self.weight.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.inputs} -> {self.outputs}" + (f" = {' + '.join(map(str, self.widths))}" if len(self.widths) > 1 else "")
@@ -140,12 +188,18 @@ def linear(x: Tensor, layer: Linear, act: str = "none") -> Tensor:
 
 
 def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
-    """The packed kernel when the layer is packed, else torch (its slow twin)."""
-    if layer._held is None or layer.packed is None:
+    """The packed kernel when the layer is packed, else torch (its slow twin), which learns."""
+    place = layer.place
+    if place is None and layer._held is not None:
+        return ACTIVATIONS[act](frozen.product(x, layer._held, layer.bias, layer.outputs))
+    if place is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()
+    if layer.inputs % 2 and place.line[KIND] == NIBBLE:  # two inputs to a byte
+        rows = F.pad(rows, (0, 1))
     y = torch.empty(rows.shape[0], layer.outputs)
-    layer._held.product(rows.numpy(), layer.packed.numpy(), NUMBERS[act], y.numpy())
+    kernels.use_threads(layer.outputs * rows.numel())
+    product(place.line, rows.numpy(), NUMBERS[act], y.numpy())
     return y.view(*x.shape[:-1], layer.outputs)
 
 

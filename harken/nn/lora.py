@@ -215,6 +215,7 @@ class Adapters:
         with torch.no_grad():
             for layer in self.layers():
                 if layer.change is not None:
+                    layer.thaw()
                     if keep:
                         self._before[layer] = layer.weight.detach().clone()
                     layer.weight.copy_(layer.matrix())

@@ -30,6 +30,7 @@ from .packing import check_kind
 from .position import Rotary
 from .rows import admit, rows_of
 from .stack import Stack
+from .step import Step
 from .window import WindowCache
 
 
@@ -99,6 +100,12 @@ class Model(nn.Module):
         return min(self.context, getattr(self.config, "context_length", self.context))
 
     @property
+    def size(self) -> int:
+        """Numbers in its weights, those that are held in few bits included."""
+        frozen = sum(layer.inputs * layer.outputs for layer in packing.linears(self) if layer.frozen)
+        return sum(each.numel() for each in self.parameters()) + frozen
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are, packed or not."""
         return packing.place(self)
@@ -122,6 +129,12 @@ class Model(nn.Module):
         if self.packed:
             self.packed = False
             packing.unpack(self, self._widened or [])
+
+    def freeze(self, kind: str) -> None:
+        """Hold every matrix that does not learn beside an adapter as `kind`, which is all that is left of it, while the adapter learns."""
+        check_kind(kind)
+        self.unpack()
+        packing.freeze(self, kind, set(self.adapters.learned().values()))
 
     def suit(self, part: nn.Module, where: str) -> None:
         """Make a part that took its place at `where` ready to answer, or to learn, as all others are."""
@@ -157,6 +170,7 @@ class Decoder(Model):
     """A stack that only looks back, and a head."""
 
     packs = True
+    _step: Step | None = None  # all blocks in one call, where the model is packed and of the shape that has one
 
     def __init__(self, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()
@@ -194,10 +208,38 @@ class Decoder(Model):
         """
         if last:
             self.must_write()
+        given = mask or Mask()
+        if cache is not None and maps is None and places is None and self._step is not None and self._step.reads(ids, given, cache):
+            return self._stepped(ids, given, types, cache, last)
         answer = self.compute(ids, self.prepare(ids, mask, types=types, places=places, cache=cache, maps=maps), last)
         if cache is not None:
             cache.close()
         return answer
+
+    def _stepped(self, ids: Tensor, mask: Mask, types: Tensor | None, cache: KeyValueCache, last: bool) -> Any:
+        """The same, all blocks in one call."""
+        assert self._step is not None
+        _, _, types = rows_of(ids, mask, types, None)
+        admit(ids, mask, self.context, cache)
+        x = self.stack.finish(self._step.states(ids, mask.lengths, types, cache, last), exact=True)
+        cache.close()
+        return self.head(x, self.stack.embed.tokens, mask, None)
+
+    def pack(self, kind: str | None = None) -> None:
+        """Make ready to answer, as every model."""
+        super().pack(kind)
+        self._step = self._step or (Step.of(self.stack) if self.packed else None)
+
+    def unpack(self) -> None:
+        """Make ready to learn, as every model."""
+        self._step = None
+        super().unpack()
+
+    def suit(self, part: nn.Module, where: str) -> None:
+        """As every model."""
+        self._step = None
+        super().suit(part, where)
+        self._step = Step.of(self.stack) if self.packed else None
 
     def hidden(self, ids: Tensor, mask: Mask | None = None, *, types: Tensor | None = None, cache: KeyValueCache) -> Tensor:
         """ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
@@ -245,7 +287,7 @@ class Decoder(Model):
             for window in self._windows
         }
         positions = positions.clamp(max=reach - 1)  # padding may stand anywhere
-        return Call(positions, looks, given, types, places, cache)
+        return Call(positions, looks, given, types, places, cache, exact=self.packed)
 
     def compute(self, ids: Tensor, call: Call, last: bool = False) -> Any:
         """ids -> what the head says; the keys and values of the new tokens are in the cache."""

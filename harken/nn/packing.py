@@ -49,11 +49,26 @@ def pack(model: nn.Module, kind: str | None, where: str = "") -> list[nn.Paramet
     return widened
 
 
+def warm() -> None:
+    """Get the product ready before it is asked for: Numba takes 0.2 s to find what it compiled before. For a thread, beside what reads."""
+    layer = Linear(1, 1)
+    layer.pack()
+    with torch.no_grad():
+        layer(torch.ones(1, 1))
+
+
 def unpack(model: nn.Module, widened: list[nn.Parameter]) -> None:
     """The inverse, as far as packed weights still know what they were."""
     for layer in linears(model):
         layer.unpack()
     convert(widened, torch.bfloat16)
+
+
+def freeze(model: nn.Module, kind: str, learned: set[nn.Parameter]) -> None:
+    """Hold every matrix as `kind` but those that learn, and those of adapters."""
+    for name, part in model.named_modules():
+        if isinstance(part, Linear) and part.weight not in learned and f".{UPDATES}." not in name:
+            part.freeze(kind_of(name, part.inputs, kind))
 
 
 @torch.inference_mode(False)

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .kernels import exact, narrow, product, quantise
+from .kernels import exact, product, quantise
 from .kernels.narrow import GROUP, LANES
+from .kernels.product import BYTE, HALF, NIBBLE, WHOLE
 
 KINDS = ("float32", "bfloat16", "int8", "int4")
 """From the widest to the narrowest."""
@@ -42,8 +43,8 @@ class Held(Protocol):
         """Its arrays by name, each (B · 64, columns): a row for each output, and rows of nothing after the last."""
         ...
 
-    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
-        """y (R, N) = act(x Wᵀ + b), x (R, K) contiguous."""
+    def place(self) -> tuple[int, int, int, int]:
+        """How it is held, as the kernels number it, and the addresses of its arrays, 0 for those it does not have."""
         ...
 
     def lines(self, ids: Tensor) -> np.ndarray:
@@ -60,9 +61,8 @@ class Whole:
     def table(self) -> dict[str, np.ndarray]:
         return {"codes": _rows(self.w)}
 
-    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
-        exact.use_threads(self.w.size * len(x))
-        product.product(self.w, x, bias, act, y)
+    def place(self) -> tuple[int, int, int, int]:
+        return WHOLE, self.w.ctypes.data, 0, 0
 
     def lines(self, ids: Tensor) -> np.ndarray:
         return _lines(self.w, ids)
@@ -77,9 +77,8 @@ class Half:
     def table(self) -> dict[str, np.ndarray]:
         return {"codes": _rows(self.w)}
 
-    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
-        exact.use_threads(self.w.size * len(x))
-        narrow.product_half(self.w, x, bias, act, y)
+    def place(self) -> tuple[int, int, int, int]:
+        return HALF, self.w.ctypes.data, 0, 0
 
     def lines(self, ids: Tensor) -> np.ndarray:
         return widened(_lines(self.w, ids))
@@ -95,9 +94,8 @@ class Bytes:
     def table(self) -> dict[str, np.ndarray]:
         return {"codes": _rows(self.w), "scales": _rows(self.scales)}
 
-    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
-        exact.use_threads(self.w.size * len(x))
-        narrow.product_byte(self.w, self.scales, _even(x, self.w.shape[1]), bias, act, y)
+    def place(self) -> tuple[int, int, int, int]:
+        return BYTE, self.w.ctypes.data, self.scales.ctypes.data, 0
 
     def lines(self, ids: Tensor) -> np.ndarray:
         return decode(_lines(self.w, ids), _lines(self.scales, ids))
@@ -114,9 +112,8 @@ class Nibbles:
     def table(self) -> dict[str, np.ndarray]:
         return {"codes": _rows(self.w), "scales": _rows(self.scales), "lows": _rows(self.lows)}
 
-    def product(self, x: np.ndarray, bias: np.ndarray, act: int, y: np.ndarray) -> None:
-        exact.use_threads(2 * self.w.size * len(x))
-        narrow.product_nibble(self.w, self.scales, self.lows, _even(x, 2 * self.w.shape[1]), bias, act, y)
+    def place(self) -> tuple[int, int, int, int]:
+        return NIBBLE, self.w.ctypes.data, self.scales.ctypes.data, self.lows.ctypes.data
 
     def lines(self, ids: Tensor) -> np.ndarray:
         return decode(_lines(self.w, ids), _lines(self.scales, ids), _lines(self.lows, ids))
@@ -125,10 +122,11 @@ class Nibbles:
 def hold(weight: Tensor, kind: str) -> Held:
     """weight (N, K) float32 or bfloat16, on a CPU -> as `kind` holds it."""
     if kind == "bfloat16":
-        return Half(product.pack(weight.detach().bfloat16().contiguous().view(torch.uint16).numpy()))
-    values = np.ascontiguousarray(weight.detach().float().numpy())
-    if kind == "float32":
+        return Half(product.pack(weight.detach().bfloat16().view(torch.uint16).numpy()))
+    values = weight.detach().float().numpy()
+    if kind == "float32":  # straight from where they lie, in a file perhaps, and in either orientation
         return Whole(product.pack(values))
+    values = np.ascontiguousarray(values)
     blocks, groups = -(-values.shape[0] // LANES), -(-values.shape[1] // GROUP)
     scales = np.empty((blocks, groups, LANES), np.uint16)
     exact.use_threads(values.size)
@@ -175,8 +173,3 @@ def _lines(blocks: np.ndarray, ids: Tensor) -> np.ndarray:
     """(B, columns, 64), ids (...) -> (..., columns)."""
     at: Any = ids.numpy()
     return blocks[at // LANES, :, at % LANES]
-
-
-def _even(x: np.ndarray, inner: int) -> np.ndarray:
-    """x (R, K) -> (R, K'), zeros in the columns beyond K: they add nothing to a sum."""
-    return x if x.shape[1] == inner else np.pad(x, ((0, 0), (0, inner - x.shape[1])))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .block import Block
 from .call import Call
 from .embedding import Embedding
+from .norm import normalise
 from .relative import RelativeBias
 
 
@@ -31,11 +35,19 @@ class Stack(nn.Module):
         super().__init__()
         self.embed, self.blocks, self.norm, self.bias = embed, nn.ModuleList(blocks), norm, bias
         self.layers = list(range(len(self.blocks)) if layers is None else layers)
+        self.checkpoints = False  # whether blocks keep only what they read, and work anew on the way back, https://arxiv.org/abs/1604.06174
 
     def forward(self, ids: Tensor, call: Call) -> Tensor:
         x = self.embed(ids, call.positions, call.types)
         if self.bias is not None:
             call.bias = self.bias(call.positions, call.looks[None].keys)  # (B, N, L, M)
         for call.layer, block in enumerate(self.layers):
-            x = self.blocks[block](x, call)
-        return x if self.norm is None else self.norm(x)
+            if self.checkpoints and torch.is_grad_enabled():
+                x = checkpoint(self.blocks[block], x, dataclasses.replace(call), use_reentrant=False)
+            else:
+                x = self.blocks[block](x, call)
+        return self.finish(x, exact=call.exact)
+
+    def finish(self, x: Tensor, *, exact: bool) -> Tensor:
+        """What comes after the last layer."""
+        return x if self.norm is None else normalise(x, self.norm, exact)

@@ -1,7 +1,7 @@
 """What stands in front of every route: who may ask, from where, how much at once and for how long. Plain ASGI.
 
-Every path asks for a key where there are keys, but /health. A page of another origin may not ask at all: any page that a user has open
-could, since the server listens on their own machine. https://owasp.org/www-community/attacks/DNS_Rebinding
+Every path asks for a key where there are keys, but /health and the page. A page of another origin may not ask at all: any page that a
+user has open could, since the server listens on their own machine. https://owasp.org/www-community/attacks/DNS_Rebinding
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN = ("/health",)
-"""Paths that ask for no key."""
+OPEN = ("/health", "/")
+"""Paths that ask for no key: the page itself is one, what it asks is not."""
+FILES = "/page/"
+"""Where the files of the page are, which need none either."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 KEYS = ("api-key", "x-api-key", "x-goog-api-key")
 """Headers that may hold a key, beside `Authorization`."""
@@ -157,7 +159,7 @@ class Guard:
             if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
                 await _empty(tell)
                 return
-            key = "anonymous" if path in OPEN else self.rules.who(headers)
+            key = "anonymous" if path in OPEN or path.startswith(FILES) else self.rules.who(headers)
             scope.setdefault("state", {})["who"] = Who(key, number, shown)
             await self.app(scope, counted.receive, tell)
             if counted.over and not status:

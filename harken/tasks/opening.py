@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 
-from ..base.errors import HarkenError, InputError, did_you_mean
+from ..base.errors import HarkenError, InputError
 from ..base.report import say
+from ..checkpoint.adapter_config import base_of
+from ..checkpoint.choose import check_dtype, hold, read_as
+from ..checkpoint.coded import held_of
 from ..checkpoint.files import existing, is_adapter, weight_files
 from ..checkpoint.fill import filled
 from ..checkpoint.hub import located
-from ..checkpoint.load import DTYPES, config_of, device_of, model_of, tokenizer_of
+from ..checkpoint.load import config_of, device_of, model_of, tokenizer_of
 from ..checkpoint.origin import remember
 from ..checkpoint.tensors import Tensors
 from ..families.config import Config
@@ -64,17 +67,21 @@ def loaded(task: Task, asked: str, folder: Path, given: Tokenizer | None, device
         )
     config = config_of(folder, head)
     words = tokenizer_of(folder, config) if given is None else given
+    kind = read_as(base_of(folder), dtype, device)
     if not task.heads and not is_adapter(folder):  # only its body is read, so what becomes of the head is of no interest
         files = weight_files(folder)
-        model = filled(config, Tensors(files), str(files[0]), fresh=True, dtype=dtype, device=device).model
+        model = filled(config, Tensors(files), str(files[0]), fresh=True, dtype=kind, device=device, mapped=True).model
         remember(model, folder)
+        model.held = held_of(folder)
+        hold(model, words, folder, dtype)
         return model, words
-    found = model_of(folder, config, dtype=dtype, device=device)
+    found = model_of(folder, config, dtype=kind, device=device, mapped=True)
     if found.new and task.heads:
         raise InputError(
             f"{folder} was not trained for {asked}: it has no {', '.join(found.new)}, so every answer would be chance; "
             f"train it for that, or take a model that was, such as {usual(task, asked)}"
         )
+    hold(found.model, words, folder, dtype)
     return found.model, words
 
 
@@ -124,11 +131,8 @@ def place_of(given: Any) -> torch.device:
 
 
 def dtype_of(given: Any) -> str:
-    """float32, bfloat16, float16 or auto, also as torch's own."""
-    name = "float32" if given is None else str(given).removeprefix("torch.")
-    if name not in DTYPES:
-        raise InputError(f"dtype {name!r} is not known{did_you_mean(name, DTYPES)}")
-    return name
+    """float32, bfloat16, float16, int8, int4 or auto, also as torch's own."""
+    return check_dtype("float32" if given is None else str(given).removeprefix("torch."))
 
 
 def tell_usual(task: Task, asked: str) -> None:

@@ -37,6 +37,7 @@ def pipeline(
     device: Any = None,
     dtype: Any = None,
     batch_size: int | None = None,
+    exact: bool | None = None,
     revision: str | None = None,
     token: str | None = None,
     **options: Any,
@@ -49,8 +50,10 @@ def pipeline(
         model: a folder, an id on the Hub, or what `harken.load` gives; None: the task's usual one, whose id is said
         tokenizer: where it is not the model's own
         device: as torch names it, or a number: that GPU (default: cpu)
-        dtype: float32 (default), bfloat16, float16, auto
+        dtype: float32 (default), bfloat16, float16, int8, int4, auto: as for `harken.load`
         batch_size: inputs read at once at most (default: as many as is quick); answers do not depend on it
+        exact: the same bits in every batch (default), or torch's own products in the precision of the weights: with dtype="bfloat16" on a
+            processor that multiplies it, faster and less precise
         revision, token: of a model on the Hub
         options: of the task, for every call, as `top_k=3`
 
@@ -61,19 +64,20 @@ def pipeline(
         raise InputError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     if "torch_dtype" in options:
         dtype = options.pop("torch_dtype") if dtype is None else dtype
-    chosen = settled(task, found.options(), options)
+    writes = found.wants == "text"
+    chosen = settled(task, found.options(), options | ({"exact": exact} if writes and exact is not None else {}))
     if model is None:
         tell_usual(found, task)
     net, words = ready(found, task, model, tokenizer, device=device, dtype=dtype, revision=revision, token=token)
-    return Pipeline(found, Tools(net, words, task, Ledger()), chosen, batch_size)
+    return Pipeline(found, Tools(net, words, task, Ledger()), chosen, batch_size, exact=exact is not False)
 
 
 class Pipeline:
     """What `pipeline` returns. `task`: its definition · `model`, `tokenizer`: which nothing here changes · `options`: of every call ·
     `ledger`: what was read and cut since it was made."""
 
-    def __init__(self, task: Task, tools: Tools, options: Any, batch_size: int | None = None) -> None:
-        self.task, self.tools, self.options, self.batch_size = task, tools, options, batch_size
+    def __init__(self, task: Task, tools: Tools, options: Any, batch_size: int | None = None, *, exact: bool = True) -> None:
+        self.task, self.tools, self.options, self.batch_size, self.exact = task, tools, options, batch_size, exact
         self.model, self.tokenizer, self.ledger = tools.model, tools.tokenizer, tools.ledger
         task.once(tools, options)
 
@@ -144,7 +148,8 @@ class Pipeline:
         if self.task.wants == "text":
             outputs: Sequence[Any] = self._written(rows, options, progress)
         else:
-            outputs = read(self.model, rows, self.task.wants, self.batch_size, progress.more if len(rows) == len(prepared) else _nothing)
+            read_on = progress.more if len(rows) == len(prepared) else _nothing
+            outputs = read(self.model, rows, self.task.wants, self.batch_size, read_on, exact=self.exact)
         at = 0
         for one in prepared:
             yield self.task.postprocess(one, outputs[at : at + len(one.rows)], self.tools, options)

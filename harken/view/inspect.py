@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..base.errors import InputError
 from ..nn.models import Model
+from ..nn.packing import linears
 from ..text.stream import token_bytes
 from ..text.tokenizer import Tokenizer
 from .maps import Maps, maps_of
@@ -141,16 +142,33 @@ def inspect(
     InputError for a text longer than the context (`overflow="window"` reads the last part of it), for a target where the model takes
     no source, and for layers and heads that it has not.
     """
-    about = {"name": name or model.config.model_type, "family": model.config.model_type, "context": model.context}
-    about |= {"parameters": sum(t.numel() for t in model.state_dict().values()), "vocabulary": model.config.vocab_size}
     model.pack()
     behind = tokenizer.suffix if target is None else tokenizer.closing
     read, source = tokens_of(tokenizer, text, tokenizer.prefix, behind, model.context, overflow), None
-    written = tokenizer if target is None else tokenizer.target
     if target is not None:  # its decoder starts with a token of its own, and its end is predicted too
         start = getattr(model.config, "decoder_start_token_id", tokenizer.bos_id)
-        before, behind = ([] if i is None else [i] for i in (start, written.eos_id))
-        source, read = read, tokens_of(written, target, before, behind, model.context, overflow)
+        before, behind = ([] if i is None else [i] for i in (start, tokenizer.target.eos_id))
+        source, read = read, tokens_of(tokenizer.target, target, before, behind, model.context, overflow)
+    return inspected(model, tokenizer, read, source, top=top, layers=layers, heads=heads, maps=maps, name=name)
+
+
+def inspected(
+    model: Model,
+    tokenizer: Tokenizer,
+    read: Tokens,
+    source: Tokens | None = None,
+    *,
+    top: int = 5,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    maps: bool = True,
+    name: str | None = None,
+) -> Inspection:
+    """The same of tokens that are there already, such as those of a chat."""
+    about = {"name": name or model.config.model_type, "family": model.config.model_type, "context": model.context}
+    about |= {"parameters": parameters(model), "vocabulary": model.config.vocab_size}
+    model.pack()
+    written = tokenizer if source is None else tokenizer.target
     ids = torch.from_numpy(read.ids)[None].to(model.device)  # (1, T)
     given = None if source is None else torch.from_numpy(source.ids)[None].to(model.device)  # (1, S)
     with torch.no_grad():
@@ -158,6 +176,16 @@ def inspect(
         found = _attention(model, ids, given, layers, heads) if maps else {}
     names = {int(i): shown(written, int(i)) for i in np.unique(known["top_ids"]) if i >= 0}
     return Inspection(about, read, source, names=names, attention=found, **known)
+
+
+def parameters(model: Model) -> int:
+    """How many there are, whether the model is ready to answer or to learn: counting them changes nothing of it."""
+    sizes = {id(part.weight): part.inputs * part.outputs for part in linears(model)}  # packed, its own memory is empty
+    for part in model.modules():
+        sizes = {id(each): each.numel() for each in part._parameters.values() if each is not None} | sizes
+        kept = {name: each for name, each in part._buffers.items() if name not in part._non_persistent_buffers_set}
+        sizes |= {id(each): each.numel() for each in kept.values() if each is not None}  # what was counted of a text
+    return sum(sizes.values())
 
 
 def tokens_of(tokenizer: Tokenizer, text: str, before: Sequence[int], behind: Sequence[int], context: int, overflow: str) -> Tokens:

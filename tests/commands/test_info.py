@@ -16,6 +16,7 @@ from harken.base.errors import InputError
 from harken.checkpoint.save import save
 from harken.cli import main
 from harken.commands.info import info
+from harken.commands.quantize import quantize
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
 from harken.families.table import build, config_class
@@ -193,3 +194,25 @@ def test_errors_are_one_sentence(folder: Path, spoil, words: str, capsys: pytest
 def test_torch_stays_out_of_it(saved: tuple[Path, int]) -> None:
     code = "import sys; from harken.commands.info import info; info(sys.argv[1]); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, saved[0]], cwd=Path(__file__).parents[2], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_codes_are_parameters_and_scales_are_not(bits: int, tmp_path: Path) -> None:
+    tokenizer = train_characters(["hello world"])
+    save(build(LlamaConfig.sized(64, 2, 4, 64, tokenizer.vocab_size, 0.0), seed=0), tokenizer, tmp_path / "in")
+    before = info(tmp_path / "in")
+    quantize(tmp_path / "in", tmp_path / "out", bits=bits)
+    found = info(tmp_path / "out")
+    assert found["parameters_by_part"] == before["parameters_by_part"]
+    assert found["dtype"].split(", ")[0] == f"int{bits}" and found["memory"] < {8: 0.3, 4: 0.21}[bits] * before["memory"]
+    assert abs(found["memory"] - found["bytes"]) < 10_000, "it is held as it lies in the file, but for the header"
+
+
+def test_speed_says_which_kernels_run(saved: tuple[Path, int], capsys: pytest.CaptureFixture[str]) -> None:
+    found = info(speed=True)["kernels"]
+    assert found["threading_layer"] in ("omp", "tbb", "workqueue") and set(found["types"]) == {"float32", "bfloat16", "int8", "int4"}
+    assert "training" in found["left_to_torch"] and Path(found["cache"]).is_dir()
+    assert info(saved[0], speed=True)["parameters"] == saved[1]
+    assert main(["info", "--speed"], COMMANDS) == 0
+    assert capsys.readouterr().out.startswith("kernels") and main(["info"], COMMANDS) == 2
+    assert "MODEL is missing: name a folder or an id on the Hub, or ask for --speed" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import transformers
 from scipy import stats
 
 from harken.checkpoint.save import save
-from harken.decode.beams import Beams, drawn, leading
+from harken.decode.beams import Beams, Group, drawn, first_of, leading
 from harken.decode.generate import generate
 from harken.decode.options import DecodeOptions
 from harken.decode.plan import Plan
@@ -285,3 +285,30 @@ def test_a_stream_may_go_two_ways() -> None:
     assert stream.push(start) == ""
     other = stream.fork()
     assert (stream.push(one), other.push(two), stream.flush(), other.flush()) == ("é", "ü", "", "")
+
+
+@pytest.mark.parametrize(("vocab", "beams", "count"), [(7, 4, 8), (61, 2, 4), (640, 3, 9), (4_103, 4, 8)])
+def test_the_kernel_finds_what_torch_does(vocab: int, beams: int, count: int) -> None:
+    """Where the model's own scores decide, equals and what is barred included."""
+    random = torch.Generator().manual_seed(vocab)
+    for step in range(20):
+        logits = torch.randn(3 * beams, vocab, generator=random) * 3
+        if step % 3 == 1:
+            logits = logits.round()  # many equals
+        if step % 5 == 2:
+            logits[:, vocab // 4 :] = float("-inf")
+        groups: list[Any] = [Group(i, 0, [None] * beams) for i in range(3)]  # type: ignore[list-item]
+        for group in groups:
+            group.scores = torch.randn(beams, generator=random).tolist()
+        totals = logits.log_softmax(-1) + torch.tensor([score for group in groups for score in group.scores])[:, None]
+        want = totals.unflatten(0, (3, beams)).flatten(1)
+        for found, all_of, own in zip(first_of(groups, logits, count), want, logits.log_softmax(-1).unflatten(0, (3, beams)), strict=True):
+            assert torch.allclose(torch.tensor([one.score for one in found]), all_of.sort(descending=True).values[:count], atol=1e-5)
+            assert len({(one.beam, one.token) for one in found}) == count
+            assert all(abs(one.logprob - float(own[one.beam, one.token])) < 1e-5 for one in found if one.score > float("-inf"))
+        alone = [first_of([group], logits[i * beams : (i + 1) * beams], count)[0] for i, group in enumerate(groups)]
+        assert alone == first_of(groups, logits, count)
+        if step % 3 == 1:  # of equals the first
+            places = [[one.beam * vocab + one.token for one in found] for found in alone]
+            scores = [[one.score for one in found] for found in alone]
+            assert all(a < b for p, s in zip(places, scores, strict=True) for a, b, x, y in zip(p, p[1:], s, s[1:], strict=False) if x == y)

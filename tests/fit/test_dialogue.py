@@ -101,6 +101,14 @@ def test_it_is_measured_beside_what_takes_no_effort(run, data, tmp_path):
     assert again.against["hits@1"]["difference"] == 0 and "f1" not in again.metrics
 
 
+def test_what_it_says_is_written_as_asked(run, data, tmp_path):
+    (tmp_path / "few.jsonl").write_text("".join((data / "a.jsonl").read_text().splitlines(keepends=True)[:40]))
+    ways: list[dict] = [{}, {"temperature": 4.0}, {"no_repeat_ngram_size": 1}]
+    said = [harken.evaluate(run, str(tmp_path / "few.jsonl"), mix=1.0, **how).metrics for how in ways]
+    assert said[0]["f1"] != said[1]["f1"] and said[0]["distinct2"] < said[1]["distinct2"]
+    assert said[2]["repetition"] != said[0]["repetition"] or said[2]["f1"] != said[0]["f1"]
+
+
 def test_candidates_do_not_depend_on_the_model(run, data, tmp_path):
     plain = trained(data, "a.jsonl", tmp_path / "p", model="llama", steps=4, mc_coef=0.0, tokenizer="word").run
     lists = []

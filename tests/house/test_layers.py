@@ -11,7 +11,7 @@ import pytest
 
 LAYERS = [
     *("base", "text", "draw", "nn", "families", "checkpoint", "data", "objectives", "decode", "measure"),
-    *("fit", "tasks", "view", "retrieve", "server", "commands", "cli"),
+    *("fit", "tasks", "view", "retrieve", "server", "results", "commands", "cli"),
 ]
 TORCH_FREE = {"base", "text", "draw"}
 HEAVY = {"torch", "numba", "numpy", "matplotlib"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,14 @@ import harken
 KERNELS = Path(harken.__file__).parent / "nn" / "kernels"
 
 
-@pytest.mark.parametrize("name", ["product.py", "attention.py", "entropy.py", "narrow.py", "quantise.py"])
-def test_kernels_name_the_digest_of_what_they_inline(name):
-    key = hashlib.blake2b((KERNELS / "exact.py").read_bytes(), digest_size=4).hexdigest()
-    assert f"# with exact.py {key}:" in (KERNELS / name).read_text(), f"write the digest {key} of exact.py into {name}"
+@pytest.mark.parametrize("name", [path.name for path in KERNELS.glob("*.py") if path.stem not in ("__init__", "exact")])
+def test_kernels_name_the_digests_of_what_they_inline(name):
+    text = (KERNELS / name).read_text()
+    inlined = [f"{stem}.py" for stem in re.findall(r"^from \.(\w+) import", text, re.MULTILINE)]
+    keys = {each: hashlib.blake2b((KERNELS / each).read_bytes(), digest_size=4).hexdigest() for each in inlined}
+    want = ", ".join(f"{each} {key}" for each, key in keys.items())
+    found = re.findall(r"^# with (.*): Numba recompiles", text, re.MULTILINE)
+    assert inlined and found and set(found[0].split(", ")) == set(want.split(", ")), f"write these digests into {name}: {want}"
 
 
 def test_a_kernel_leaves_torch_its_number_of_threads():

@@ -139,3 +139,12 @@ def test_the_kernel_writes_nothing_beyond_its_columns() -> None:
     y = np.full((3, 65), np.nan, np.float32)
     made._held.product(np.ones((3, 7), np.float32), made.packed.numpy(), NUMBERS["none"], y)
     assert np.isfinite(y).all() and (y == y[0]).all()
+
+
+def test_gelu_is_near_in_its_tail_too() -> None:
+    x = torch.linspace(-9, 9, 5001)
+    y = x.clone()[None]
+    exact.activate(y.numpy(), 0, y.shape[1], exact.GELU)
+    z = x.double()
+    want = z * 0.5 * torch.special.erfc(-z / 2**0.5)
+    assert ((y[0] - want).abs() <= 4e-6 * want.abs()).all()

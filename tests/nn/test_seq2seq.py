@@ -129,6 +129,15 @@ def test_alignments_are_distributions_over_the_source_and_gradients_are_finite(k
         assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), name
 
 
+@kinds
+def test_every_kind_learns_in_bfloat16(kind: tuple) -> None:
+    model, (source, target) = model_of(kind).train(), pairs()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(source, target, Mask(lengths=LENGTHS))
+        logits.float().logsumexp(-1).mean().backward()
+    assert logits.isfinite().all() and all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_a_local_window_ends_with_the_source() -> None:
     """D = 2 around target token t: what lies before the first word or behind the last is cut off, and nothing is left of it far behind."""
     align = Alignment(Dot(), window=2)

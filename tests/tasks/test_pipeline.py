@@ -190,3 +190,12 @@ def test_rows_of_like_length_are_read_together() -> None:
 def test_a_head_that_was_trained_for_something_else(checkpoint: Any, refusal: Any) -> None:
     folder = checkpoint("bert", "classification", "sentiment")
     assert "was trained for classification, so its answers would mean nothing to ner" in refusal(lambda: harken.pipeline("ner", folder))
+
+
+def test_exact_may_be_left(folder: str, checkpoint: Any) -> None:
+    texts = ["a film that nobody should miss", "no", "the food was delicious and the wine was great"]
+    want, fast = harken.pipeline("sentiment-analysis", folder), harken.pipeline("sentiment-analysis", folder, exact=False)
+    assert all(abs(one["score"] - other["score"]) < 1e-5 for one, other in zip(fast(texts), want(texts), strict=True))
+    assert want.model.packed and not fast.model.packed
+    writes = harken.pipeline("text2text-generation", checkpoint("bart", "text2text"), exact=False, max_new_tokens=2)
+    assert writes.options.exact is False

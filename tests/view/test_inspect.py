@@ -13,7 +13,7 @@ from harken.checkpoint.save import save
 from harken.measure.score import score
 from harken.view import inspect as inspecting
 from harken.view import maps as mapping
-from harken.view.inspect import inspect
+from harken.view.inspect import inspect, parameters
 from harken.view.maps import chosen
 
 TEXT = "the cat sat on the mat"
@@ -183,3 +183,12 @@ def test_chosen_numbers():
     for wrong in ("", "x", "3-", "-1", "5-2", -1, 1.5, True, []):
         with pytest.raises(InputError, match="--layer takes numbers from 0"):
             chosen("--layer", wrong)
+
+
+@pytest.mark.parametrize("family", WITH_MAPS + WITHOUT)
+def test_parameters_are_counted_whether_packed_or_not(family, make, letters):
+    model = make(family, letters.vocab_size)
+    weights = {each.data_ptr(): each.numel() for each in model.state_dict(keep_vars=True).values() if each.numel()}
+    assert parameters(model) == sum(weights.values())
+    model.pack()
+    assert parameters(model) == sum(weights.values()) and model.packed

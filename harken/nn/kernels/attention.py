@@ -9,11 +9,13 @@ B batch · N heads · G key/value heads · L queries · M keys · K head width �
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from numba import prange
 
-# with exact.py 9b0a3763: Numba recompiles when this file changes, not when that one does
+# with exact.py f1a79445, machine.py 3728b55e: Numba recompiles when this file changes, not when those do
 from .exact import exp, f32, helper, kernel, parallel
+from .machine import floats
 
 TILE = 16
 
@@ -82,7 +84,7 @@ def attention(q, k, v, bias, start, stop, scale, out):
                 first = min(first, start[b, (r + i) % queries])
                 last = max(last, stop[b, (r + i) % queries])
             last = max(first, last)
-            scores = space[: count * (last - first)].reshape(count, last - first)
+            scores = numba.carray(floats(space.ctypes.data), (count, last - first))  # Numba's reshape takes seconds to compile
             scores[:, :] = 0.0
             if bias.shape[0] > 0:
                 for i in range(count):

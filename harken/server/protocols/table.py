@@ -9,4 +9,5 @@ PROTOCOLS = (
     "harken.server.protocols.cohere",
     "harken.server.protocols.bedrock",
     "harken.server.protocols.vertex",
+    "harken.server.protocols.page",
 )

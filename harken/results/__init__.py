@@ -1,0 +1,1 @@
+"""Published results, repeated: recipes are found, run step by step, kept, and put on a page."""

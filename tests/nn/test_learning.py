@@ -1,0 +1,102 @@
+"""Attention to learn by: the answer and the gradients are those of the formula, whatever may be seen and however the texts lie."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harken.nn import learning
+from harken.nn.attend import Look, attend, eager
+from harken.nn.learning import Seen, attend_learning
+from harken.nn.mask import Mask, dense
+
+MASKS = {
+    "causal": Mask(causal=True),
+    "window": Mask(causal=True, window=5),
+    "all": Mask(),
+    "padded": Mask(lengths=torch.tensor([21, 4])),
+    "padded causal": Mask(causal=True, lengths=torch.tensor([21, 4])),
+}
+
+
+def heads(batch: int, n: int, groups: int, length: int, keys: int | None = None) -> list[torch.Tensor]:
+    """q (B, N, L, K), k and v (B, G, M, K), in memory with the tokens before the heads."""
+    random = torch.Generator().manual_seed(0)
+    sizes = [(batch, length, n), (batch, keys or length, groups), (batch, keys or length, groups)]
+    return [torch.randn(*size, 8, generator=random).bfloat16().transpose(1, 2).requires_grad_() for size in sizes]
+
+
+def close(found: torch.Tensor, given: list[torch.Tensor], allowed: torch.Tensor, scale: float) -> None:
+    """The answer and the gradients are those of the formula in float32."""
+    wide = [each.detach().float().requires_grad_() for each in given]
+    right = eager(*wide, allowed, scale)
+    dy = torch.randn_like(right, generator=torch.Generator().manual_seed(1)).bfloat16()
+    slopes = torch.autograd.grad(found, given, dy), torch.autograd.grad(right, wide, dy.float())
+    for one, other in zip((found, *slopes[0]), (right, *slopes[1]), strict=True):
+        torch.testing.assert_close(one.float(), other, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("groups", [4, 2])
+@pytest.mark.parametrize("few", [False, True])
+def test_answer_and_gradients_are_those_of_the_formula(name: str, groups: int, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if few:  # as with long texts: a few queries at a time, one matrix at a time
+        monkeypatch.setattr(learning, "QUERIES", 8)
+        monkeypatch.setattr(learning, "SCORES", 64)
+    given, mask = heads(2, 4, groups, 21), MASKS[name]
+    start, stop = mask.intervals(torch.arange(21).expand(2, 21), 21)
+    found = attend_learning(*given, Seen.of(mask, 2, 21, 21), 0.4)
+    close(found, given, dense(start, stop, 21), 0.4)
+
+
+def test_a_source_is_seen_up_to_its_length() -> None:
+    given, lengths = heads(2, 2, 2, 5, 9), torch.tensor([8, 3])
+    allowed = (torch.arange(9) < lengths[:, None])[:, None, None].expand(2, 1, 5, 9)
+    close(attend_learning(*given, Seen.of(Mask(lengths=lengths), 2, 5, 9), 1.0), given, allowed, 1.0)
+
+
+@pytest.mark.parametrize("lengths", [[7, 7, 7], [12, 8, 1]])
+@pytest.mark.parametrize("groups", [4, 2])
+@pytest.mark.parametrize("causal", [True, False])
+def test_documents_of_a_packed_row_are_apart(lengths: list[int], groups: int, causal: bool) -> None:
+    given, starts = heads(1, 4, groups, 21), torch.tensor([0, *lengths]).cumsum(0)
+    mask = Mask(causal=causal, starts=starts)
+    start, stop = mask.intervals(torch.arange(21)[None], 21)
+    found = attend_learning(*given, Seen.of(mask, 1, 21, 21), 0.4)
+    close(found, given, dense(start, stop, 21), 0.4)
+
+
+def test_what_learns_in_bfloat16_takes_this_way() -> None:
+    given = heads(2, 4, 4, 21)
+    look = Look.of(Mask(causal=True), torch.arange(21)[None], 21)
+    close(attend(*given, look), given, torch.ones(21, 21, dtype=torch.bool).tril(), 8**-0.5)
+    assert look.seen is not None
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_dropped_weights_are_the_same_on_the_way_back(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With V the identity the answer is the weights themselves; the gradient is that of the formula with these dropped."""
+    if few:
+        monkeypatch.setattr(learning, "QUERIES", 8)
+    q, k, _ = (t.detach() for t in heads(1, 2, 2, 21))
+    v = torch.eye(21).bfloat16().expand(1, 2, 21, 21)
+    q, k = (torch.cat([t, t.new_zeros(1, 2, 21, 13)], -1).requires_grad_() for t in (q, k))
+    seen, allowed = Seen.of(Mask(causal=True), 1, 21, 21), torch.ones(21, 21, dtype=torch.bool).tril()
+    torch.manual_seed(3)
+    found, whole = attend_learning(q, k, v, seen, 0.4, 0.25), attend_learning(q, k, v, seen, 0.4)
+    kept = (found != 0).float()
+    assert 0.15 < 1 - kept.sum() / (2 * allowed.sum()) < 0.35
+    torch.testing.assert_close(found, whole * kept / 0.75, rtol=0.02, atol=0.01, check_dtype=False)
+    wide = [each.detach().float().requires_grad_() for each in (q, k)]
+    right = ((wide[0] @ wide[1].mT * 0.4).masked_fill(~allowed, float("-inf")).softmax(-1)) * kept / 0.75
+    dy = torch.randn_like(right)
+    for one, other in zip(torch.autograd.grad(found, (q, k), dy.bfloat16()), torch.autograd.grad(right, wide, dy), strict=True):
+        torch.testing.assert_close(one.float(), other, rtol=0.03, atol=0.03)
+    assert not torch.equal(attend_learning(q, k, v, seen, 0.4, 0.25), found)
+
+
+def test_a_query_that_sees_nothing_answers_zeros() -> None:
+    given = heads(2, 2, 2, 4)
+    found = attend_learning(*given, Seen.of(Mask(lengths=torch.tensor([4, 0])), 2, 4, 4), 1.0)
+    assert not found[1].any() and found[0].all()
+    assert all(torch.isfinite(each).all() for each in torch.autograd.grad(found.sum(), given))
