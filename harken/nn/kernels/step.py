@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numba import prange
 
-# with exact.py 1db03347, machine.py b908a467, product.py c3f9e81d, norm.py acd74d3f, attention.py 1df03d9a: Numba recompiles file by file
+# with exact.py 1db03347, machine.py b908a467, product.py 54b6faac, norm.py acd74d3f, attention.py 1df03d9a: Numba recompiles file by file
 from .attention import gather, gather4, softmax
 from .exact import NONE, activate, f32, helper, kernel, parallel
 from .machine import APART, DONE, floats, take, wait
