@@ -35,6 +35,11 @@ class ServeOptions(Limits):
     allow_origin: tuple[str, ...] = option((), "pages of this origin may ask, as in https://my.site; may be given again", metavar="ORIGIN")
     allow_host: tuple[str, ...] = option((), "a name that the server answers to, beside localhost; may be given again", metavar="NAME")
     max_body: float = option(8.0, "MiB of a request at most", above=0)
+    fine_tune: str | None = option(
+        None,
+        "folder of uploaded files, jobs and their runs: clients may fine-tune the models (default: they may not)",
+        metavar="FOLDER",
+    )
     grace: float = option(30.0, "seconds that answers under way have when the server is told to end", min=0)
     dtype: Literal["float32", "bfloat16", "float16", "int8", "int4", "auto"] = option("float32", "how weights are held")
     device: str = option("cpu", "where the weights are, as torch names it")
@@ -55,6 +60,7 @@ def serve(options: ServeOptions) -> None:
         from ..server.engine import Engine
         from ..server.guard import Rules
         from ..server.served import read_models
+        from ..server.tuning import Tuning
 
         models = read_models(options.models, dtype=options.dtype, device=options.device)
         hosts = options.allow_host if is_loopback(options.host) else ("*",)
@@ -62,7 +68,8 @@ def serve(options: ServeOptions) -> None:
         limits = Limits(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Limits)})
         host, port = socket.getsockname()[:2]
         say(example(f"http://{f'[{host}]' if ':' in host else host}:{port}", [one.name for one in models], keyed=bool(keys)))
-        listen(Server(Engine(models, limits), rules, options.grace), socket)
+        tuning = None if options.fine_tune is None else Tuning(Path(options.fine_tune))
+        listen(Server(Engine(models, limits), rules, options.grace, tuning), socket)
     say("the server has ended")
 
 

@@ -25,6 +25,7 @@ from .guard import Guard, Rules
 from .protocols.protocol import Fault, Protocol
 from .protocols.table import PROTOCOLS
 from .refusal import Refusal, closing
+from .tuning import Tuning
 
 WORDS = {"extra_forbidden": "is not supported here: leave it out", "missing": "is missing"}
 """What is wrong with a field, where pydantic's own words say less."""
@@ -33,11 +34,13 @@ JSON: dict[str, Any] = {"application/json": {}}
 
 @dataclass(eq=False)
 class Server:
-    """What the routes work with. `grace`: seconds that answers under way have when the server ends."""
+    """What the routes work with. `grace`: seconds that answers under way have when the server ends · `tuning`: where models learn more;
+    None: nowhere."""
 
     engine: Engine
     rules: Rules
     grace: float = 30.0
+    tuning: Tuning | None = None
     started: float = field(default_factory=time.time)
 
 
@@ -48,7 +51,11 @@ def application(server: Server, protocols: Sequence[Protocol] | None = None) -> 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         server.engine.start()
+        if server.tuning is not None:
+            await server.tuning.start(server.engine)
         yield
+        if server.tuning is not None:
+            await server.tuning.stop()
         await server.engine.drain(server.grace)
 
     app = FastAPI(title="harken", version=_version(), lifespan=life, docs_url=None, redoc_url=None, default_response_class=Json)
@@ -110,9 +117,8 @@ def handle(app: FastAPI, spoken: Sequence[Protocol]) -> None:
 
 def respond(spoken: Sequence[Protocol], path: str, fault: Fault, retry: int | None) -> Response:
     """An error in the words of the protocol that a path belongs to; of the first where it belongs to none."""
-    fits = [(len(prefix), protocol) for protocol in spoken for prefix in protocol.prefixes if path.startswith(prefix)]
-    protocol = max(fits, key=lambda one: one[0])[1] if fits else spoken[0]
-    headers = {} if retry is None else {"retry-after": str(retry)}
+    protocol = max(spoken, key=lambda one: one.fits(path))
+    headers = {**protocol.headers(fault), **({} if retry is None else {"retry-after": str(retry)})}
     if fault.status == 401:
         headers["www-authenticate"] = "Bearer"
     return Json(protocol.error(fault), fault.status, headers)

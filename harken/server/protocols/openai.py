@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 
-from . import openai_chat, openai_completions, openai_embeddings, openai_responses
+from . import openai_chat, openai_completions, openai_embeddings, openai_responses, openai_tuning
 from .openai_fields import error_body
 from .protocol import Protocol
 
@@ -29,15 +29,17 @@ def routes(server: Server) -> APIRouter:
         """One of them."""
         return card(engine.find(model))
 
-    for part in (openai_chat, openai_completions, openai_embeddings, openai_responses):
+    for part in (openai_chat, openai_completions, openai_embeddings, openai_responses, openai_tuning):
         part.add(router, server)
     return router
 
 
 def card(served: Served) -> dict[str, Any]:
-    """A model as OpenAI describes it, and what else is good to know."""
+    """A model as OpenAI describes it, and what else is good to know: to KServe, that it is ready."""
     return {
         "id": served.name,
+        "name": served.name,
+        "ready": True,
         "object": "model",
         "created": served.created,
         "owned_by": "harken",

@@ -132,7 +132,8 @@ def response_format(asked: Mapping[str, Any] | None) -> dict[str, Any]:
     if asked is None or asked.get("type") == "text":
         return {}
     if asked.get("type") == "json_object":
-        return {"json_schema": {"type": "object"}}
+        own = asked.get("value", asked.get("schema"))  # as others say it: Hugging Face's client, llama.cpp's server
+        return {"json_schema": dict(own) if isinstance(own, Mapping) and own else {"type": "object"}}
     if asked.get("type") == "json_schema":
         given = asked.get("json_schema", asked)
         schema = given.get("schema") if isinstance(given, Mapping) else None

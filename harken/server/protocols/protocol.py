@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fnmatch
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,19 @@ class Fault:
 
 @dataclass(frozen=True)
 class Protocol:
-    """`prefixes`: of the paths it answers; the longest that fits decides whose errors are shown · `routes`: made for a server ·
-    `error`: the JSON body that says what is wrong."""
+    """`prefixes`: the paths it answers, whole ones, or their beginnings where they end in /; * stands for anything; the longest that fits
+    decides whose errors are shown · `routes`: made for a server · `error`: the JSON body that says what is wrong · `headers`: beside it."""
 
     name: str
     prefixes: tuple[str, ...]
     routes: Callable[[Server], APIRouter]
     error: Callable[[Fault], Any]
+    headers: Callable[[Fault], Mapping[str, str]] = lambda fault: {}
+
+    def fits(self, path: str) -> int:
+        """Length of the longest prefix that a path has; 0 for none."""
+        shapes = ((len(prefix), f"{prefix}*" if prefix.endswith("/") else prefix) for prefix in self.prefixes)
+        return max((length for length, shape in shapes if fnmatch.fnmatchcase(path, shape)), default=0)
 
 
 class Body(BaseModel):

@@ -4,5 +4,10 @@ from __future__ import annotations
 
 PROTOCOLS = (
     "harken.server.protocols.openai",
+    "harken.server.protocols.azure",
+    "harken.server.protocols.huggingface",
+    "harken.server.protocols.cohere",
+    "harken.server.protocols.bedrock",
+    "harken.server.protocols.vertex",
     "harken.server.protocols.page",
 )
