@@ -114,7 +114,7 @@ def whole(folder: Path) -> None:
                 json.loads(line)
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_kill_at_any_call_leaves_whole_files_and_a_run_that_goes_on(tmp_path, kills):
     (tmp_path / "text.txt").write_text("anna\nhanna\njohanna\nsusanna\nrosanna\n")
     size = ["--width", "16", "--layers", "1", "--heads", "2", "--steps", "8", "--save-every", "0", "--eval-every", "3"]

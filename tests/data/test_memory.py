@@ -79,7 +79,7 @@ LINE = "two dogs play in the snow near a house. " * 5 + "\n"
 
 
 @needs_proc
-@pytest.mark.parametrize("unit", [PROSE, LINE], ids=["running", "lines"])
+@pytest.mark.parametrize("unit", [PROSE, pytest.param(LINE, marks=pytest.mark.slow)], ids=["running", "lines"])
 def test_memory_does_not_grow_with_the_file(tmp_path, unit):
     """20 and 60 MB: what grows is less than a quarter of what is added."""
     small = repeated(tmp_path / "small.txt", unit, 6_000_000)

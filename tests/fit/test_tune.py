@@ -347,7 +347,7 @@ def test_what_is_no_model_to_begin_from_is_one_sentence(base, second, tmp_path):
         (second, {"model": "ngram", "label_smoothing": 0.1}, "--label-smoothing is for models that learn by gradients alone"),
         (second, {"teacher": str(base), "label_smoothing": 0.1}, "smooth already: leave one of them out"),
         (second, {"teacher": str(base), "alpha_ce": 0.0, "alpha_mlm": 0.0}, "are all 0"),
-        (second, {"tokenizer": "byte"}, "--tokenizer byte is not a kind of tokenizer"),
+        (second, {"tokenizer": "byte"}, "--tokenizer byte is neither a kind of tokenizer nor a folder with one"),
     ):
         with pytest.raises(InputError, match=match) as found:
             harken.train(data, out=str(tmp_path / "run"), steps=2, **options)
