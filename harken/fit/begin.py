@@ -16,6 +16,7 @@ from ..families.tasks import tasks_of
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
+from . import dialogue, instruct
 from . import plan as planning
 from .best import check_best
 from .count import choose_order, never_predicted
@@ -87,6 +88,8 @@ def words_for(options: TrainOptions, name: str, material: ModuleType, train: Any
     if options.vocab_size is not None:
         raise InputError(f"--vocab-size is for a tokenizer that is to be trained, and that of {options.tokenizer} is: leave it out")
     tokenizer = Tokenizer.load(str(options.tokenizer))
+    tokenizer = dialogue.with_speakers(tokenizer)[0] if material is dialogue else tokenizer
+    tokenizer = instruct.dressed(tokenizer) if material is instruct else tokenizer
     say(f"tokenizer: that of {options.tokenizer}, {tokenizer.vocab_size:,} tokens")
     return tokenizer
 

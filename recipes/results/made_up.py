@@ -162,7 +162,7 @@ def synthetic_persona_chat(folder: Path) -> None:
 
 def personachat_en(folder: Path) -> None:
     """A persona and pairs of turns."""
-    for seed, (part, count) in enumerate((("valid", 12), ("test", 24))):
+    for seed, (part, count) in enumerate((("valid", 60), ("test", 24))):
         rng = random.Random(seed)
         rows = [
             {

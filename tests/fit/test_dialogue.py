@@ -201,3 +201,10 @@ def test_options_for_writing_are_as_everywhere(run):
     drawn = harken.generate(model, [turns], temperature=1.0, seed=1, max_new_tokens=9)
     assert drawn == harken.generate(model, [turns], temperature=1.0, seed=1, max_new_tokens=9)
     assert DecodeOptions(temperature=1.0).given == {"temperature": 1.0}
+
+
+def test_a_new_model_takes_the_tokens_of_another(data, tmp_path):
+    base = harken.train(str(data / "plain.txt"), model="gpt2", steps=1, context=160, out=str(tmp_path / "base"), tokenizer="bpe", **SMALL)
+    found = trained(data, "a.jsonl", tmp_path / "new", model="gpt2", tokenizer=base.run, steps=1)
+    model, tokenizer = harken.load(found.run)
+    assert speakers_of(tokenizer) is not None and tokenizer.vocab_size == harken.load(base.run)[1].vocab_size + 2 == model.config.vocab_size
