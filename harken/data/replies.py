@@ -151,8 +151,8 @@ def pools(homes: Sequence[int], sources: Sequence[str]) -> dict[str, tuple[int, 
     """Of each source, which replies may be drawn as candidates; `homes` (k,): the dialogue that each was said in, in order, `sources`: of
     each dialogue. A source that holds those of a few dialogues only takes any.
 
-    Another source would give them away by its style: a model that learned from two at once, one in small letters, told replies of the one
-    from those of the other, and not the right from the wrong ones (hits@1 of 20 was 0.08)."""
+    Another source can give them away by its style. A model that learned from two at once, of which the smaller is in small letters, chose
+    the right one of 20 in 0.08 of the smaller's own examples, and in 0.52 of the other's."""
     found: dict[str, list[int]] = {}
     for i, home in enumerate(homes):
         found.setdefault(sources[home], []).append(i)
