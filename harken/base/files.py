@@ -7,6 +7,7 @@ import errno
 import glob
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,29 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def vacant(out: Path) -> None:
+    """InputError unless a folder can be made at `out`: nothing is there, or an empty folder."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise InputError(f"{out} is there already: name a folder that is not, or empty it first")
+
+
+@contextlib.contextmanager
+def making(out: Path) -> Iterator[Path]:
+    """A place beside `out` for a folder that appears there whole, or not at all; what is left of it is removed. RunError when it cannot be
+    written."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        yield part
+        if out.is_dir():
+            out.rmdir()
+        part.rename(out)
+    except OSError as error:
+        raise RunError(f"{out} cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

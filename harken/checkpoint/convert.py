@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import HarkenError, InputError, RunError, did_you_mean
-from ..base.files import read_json, replacing, write_json
+from ..base.files import making, read_json, replacing, vacant, write_json
 from ..base.report import say
 from ..families import names
 from ..families.config import Config
@@ -68,27 +68,18 @@ def convert(
         raise InputError(f"dtype {dtype!r} is not known{did_you_mean(str(dtype), known)}")
     size_of(max_shard_size)
     out = Path(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise InputError(f"{out} is there already: name a folder that is not, or empty it first")
+    vacant(out)
     folder = existing(located(source, revision=revision, token=token))
     _unchanged(folder)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        record = {"source": str(source), "revision": _commit(folder, revision), **_convert(folder, part, task, dtype, max_shard_size)}
+    with making(out) as part:
+        try:
+            record = {"source": str(source), "revision": _commit(folder, revision), **_convert(folder, part, task, dtype, max_shard_size)}
+        except Different as error:
+            failed = next(p for n in range(1, 1000) if not (p := out.with_name(f"{out.name}.failed" + (f"-{n}" if n > 1 else ""))).exists())
+            part.rename(failed)
+            raise RunError(f"{out} was not made: {error}; what was written is in {failed}, do not use it") from None
         write_json(part / EXPORT, record)
-        if out.is_dir():
-            out.rmdir()
-        part.rename(out)
         return record
-    except OSError as error:
-        raise RunError(f"{out} cannot be written ({error.strerror or error})") from error
-    except Different as error:
-        failed = next(p for n in range(1, 1000) if not (p := out.with_name(f"{out.name}.failed" + (f"-{n}" if n > 1 else ""))).exists())
-        part.rename(failed)
-        raise RunError(f"{out} was not made: {error}; what was written is in {failed}, do not use it") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 class Different(HarkenError):

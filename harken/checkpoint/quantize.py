@@ -6,7 +6,6 @@ It is written beside its place and takes it when what was written, read again, a
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import InputError, RunError
-from ..base.files import read_json, write_json
+from ..base.files import making, read_json, vacant, write_json
 from ..families.table import family
 from ..nn.models import Model
 from ..nn.packing import linears
@@ -47,23 +46,12 @@ def quantize(
     if bits not in BITS:
         raise InputError(f"bits must be 8 or 4, not {bits!r}")
     limit, out = size_of(max_shard_size), Path(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise InputError(f"{out} is there already: name a folder that is not, or empty it first")
+    vacant(out)
     folder = existing(located(source, revision=revision, token=token))
     if (before := held_of(base_of(folder))) is not None:
         raise InputError(f"{base_of(folder)} is quantised already, to {before}: quantise the model as it was before")
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        record = _quantize(folder, part, bits, limit)
-        if out.is_dir():
-            out.rmdir()
-        part.rename(out)
-        return record
-    except OSError as error:
-        raise RunError(f"{out} cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with making(out) as part:
+        return _quantize(folder, part, bits, limit)
 
 
 def _quantize(folder: Path, part: Path, bits: int, limit: int) -> dict[str, Any]:

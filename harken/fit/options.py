@@ -135,7 +135,7 @@ class TrainOptions:
     checkpoint_activations: bool = option(
         False,
         "activation checkpointing: keep only what each block reads and work it out again for the gradient, which is the same; less "
-        "memory for a quarter more time",
+        "memory for more time",
     )
     learning_rate: float | None = option(None, "peak learning rate", above=0)
     optimizer: Literal["muon", "adamw"] | None = option(None, "how weights are moved (default: muon; adamw to fine-tune)")
