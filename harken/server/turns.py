@@ -38,8 +38,7 @@ def may_join(one: Writing, other: Writing) -> bool:
     plans = one.plan, other.plan
     own = any(plan.constraint is not None or plan.assistant is not None or plan.deadline is not None for plan in plans)
     same, other_same = (dataclasses.replace(plan.options, seed=0) for plan in plans)
-    few = len(one.rows) + len(other.rows) <= ROWS
-    return one.served is other.served and not own and few and same == other_same and typed(one) == typed(other)
+    return one.served is other.served and not own and same == other_same and typed(one) == typed(other)
 
 
 def typed(writing: Writing) -> bool:
