@@ -49,6 +49,7 @@ class EvalOptions(HoldOptions):
     answers: int = option(200, "of chats, instructions and dialogues: how many are answered, evenly spread (0: the loss alone)", min=0)
     temperature: float = option(0.0, "of these answers: 0 always the likeliest token, above it drawn, from seed 0", min=0)
     no_repeat_ngram_size: int | None = option(None, "of these answers: so many tokens in a row stand in none of them twice", min=1)
+    consensus: int | None = option(None, "of these answers: draw so many, and keep the one that the others share most with", min=2)
     against: str | None = option(
         None, "of labelled examples and of answers: a second model, for a paired test on the same ones; --dtype is of the first"
     )

@@ -18,6 +18,7 @@ from ..base.errors import InputError
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from .beams import Beams
+from .consensus import agreed
 from .contrastive import Contrastive
 from .options import DecodeOptions, Generated
 from .plan import Plan, plan
@@ -36,6 +37,8 @@ def generate(model: Model, tokenizer: Tokenizer, prompts: Sequence[Any], options
     """Continue every prompt `num_return_sequences` times; the answers stand in the order of the prompts.
 
     InputError when a prompt leaves no room in the model's context, or the options contradict each other."""
+    if options.consensus is not None:
+        return chosen(model, tokenizer, prompts, options, options.consensus)
     planned = plan(model, tokenizer, options)
     window = options.overflow == "window"
     encoded = [encode_prompt(model, tokenizer, prompt, window=window) for prompt in prompts]
@@ -50,6 +53,18 @@ def generate(model: Model, tokenizer: Tokenizer, prompts: Sequence[Any], options
             pass
         out += [finished(tokenizer.target, row) for row in search.results()]
     return out
+
+
+def chosen(model: Model, tokenizer: Tokenizer, prompts: Sequence[Any], options: DecodeOptions, count: int) -> list[Generated]:
+    """Of `count` texts that are drawn for each prompt the one they agree on. InputError where nothing is drawn, or several are wanted."""
+    for name, over in (("num_beams", (options.num_beams or 1) > 1), ("num_return_sequences", (options.num_return_sequences or 1) > 1)):
+        if over:
+            raise InputError(f"consensus draws texts and keeps one of them: leave it or {name} out")
+    if options.do_sample is False or options.temperature == 0 or options.penalty_alpha:
+        raise InputError("consensus is of texts that are drawn, and these options draw none: give a temperature above 0")
+    drawn = generate(model, tokenizer, prompts, replace(options, consensus=None, do_sample=True, num_return_sequences=count))
+    groups = [drawn[at : at + count] for at in range(0, len(drawn), count)]
+    return [replace(group[agreed([each.ids for each in group])], index=0) for group in groups]
 
 
 def stream(model: Model, tokenizer: Tokenizer, prompt: Any, options: DecodeOptions) -> Iterator[str]:

@@ -53,6 +53,7 @@ class DecodeOptions:
     eos_token_id: tuple[int, ...] = option((), "ids that end a text (default: the model's)")
     num_beams: int | None = option(None, "beam search over this many texts at once (1: none)", min=1)
     num_return_sequences: int | None = option(None, "texts for each prompt", min=1)
+    consensus: int | None = option(None, "draw so many texts, and keep the one that the others share most with", min=2)
     length_penalty: float | None = option(None, "of beams: above 0 longer texts, below 0 shorter ones (default: 1)")
     early_stopping: Any = option(
         None, "of beams: true: stop once there are enough; false: once none is likely to win; never: once none can"

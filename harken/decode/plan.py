@@ -55,6 +55,8 @@ class Plan:
 
 def plan(model: Model, tokenizer: Tokenizer, asked: DecodeOptions) -> Plan:
     """What `asked` means for this model. InputError for what contradicts itself, does not apply or names no token."""
+    if asked.consensus is not None:
+        raise InputError("consensus compares whole texts, so they cannot come piece by piece: leave it out")
     found = settle(asked, model.generation, model.reads)
     options, vocab = found.options, model.config.writes
     ends = options.eos_token_id or listed(model.config.eos_token_id)

@@ -97,14 +97,19 @@ def chosen(fits: np.ndarray, most: int) -> list[int]:
 
 
 def answers(asked: Asked, numbers: Sequence[int], options: Any) -> list[tuple[str, bool]]:
-    """What the model says to some prompts, and whether it ends by itself; `options`: temperature and no_repeat_ngram_size."""
-    most = min(LONGEST, asked.model.context - 1)
-    how = DecodeOptions(max_new_tokens=most, temperature=options.temperature, no_repeat_ngram_size=options.no_repeat_ngram_size, seed=0)
+    """What the model says to some prompts, and whether it ends by itself; `options`: as `manner` reads them."""
+    how = manner(options, min(LONGEST, asked.model.context - 1))
     found: list[tuple[str, bool]] = []
     for at in range(0, len(numbers), TOGETHER):
         prompts = [question(asked.chats[n]) for n in numbers[at : at + TOGETHER]]
         found += [(one.text, one.finish_reason == "stop") for one in generate(asked.model, asked.tokenizer, prompts, how)]
     return found
+
+
+def manner(options: Any, most: int) -> DecodeOptions:
+    """How a model answers in `harken eval`: the temperature, no_repeat_ngram_size and consensus of its options, `most` new tokens."""
+    said = {name: getattr(options, name) for name in ("temperature", "no_repeat_ngram_size", "consensus")}
+    return DecodeOptions(max_new_tokens=most, seed=0, **said)
 
 
 def nearest(train: Examples[Chat], chats: Examples[Chat], numbers: Sequence[int]) -> list[tuple[str, bool]]:

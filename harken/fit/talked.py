@@ -29,7 +29,6 @@ from ..data.replies import Choice, Way, conversations, pools
 from ..data.segments import Turns, shortened
 from ..data.texts import TextsBuilder
 from ..decode.generate import generate
-from ..decode.options import DecodeOptions
 from ..families.ngram import NgramConfig
 from ..families.table import build
 from ..measure.baselines.similarity import TfIdf, tf_idf
@@ -41,6 +40,7 @@ from ..nn.models import Model
 from ..objectives.causal import spans
 from ..objectives.double import heard
 from ..text.tokenizer import Tokenizer
+from .answered import manner
 from .count import choose_order, count, never_predicted
 from .judged import recorded
 from .seen import seen
@@ -83,7 +83,7 @@ class Talk:
 
 def tried(model: Model, tokenizer: Tokenizer, options: Any, folder: Path | None) -> Talk:
     """Read the data, judge what the model says of every reply, and let it write some. `options`: data, columns, skip_bad_rows, history,
-    answers, temperature, no_repeat_ngram_size, mix. InputError with file and line where a row is wrong."""
+    answers, temperature, no_repeat_ngram_size, consensus, mix. InputError with file and line where a row is wrong."""
     if not hasattr(model, "stack") or model.reads == "source":
         raise InputError(f"a {model.config.model_type} model is not measured on dialogues: take one such as gpt2 or llama")
     examples = read_dialogues(options.data, Columns.parse(options.columns), skip_bad=options.skip_bad_rows)
@@ -207,9 +207,8 @@ def gathered(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]
 
 def written(model: Model, tokenizer: Tokenizer, examples: Sequence[Dialogue], laid: Laid, way: Way, options: Any) -> list[Any]:
     """Word F1, repetition and distinct words of what a model says in place of evenly spread replies. `options`: answers (how many at
-    most), temperature and no_repeat_ngram_size."""
-    chosen = {"temperature": options.temperature, "no_repeat_ngram_size": options.no_repeat_ngram_size, "seed": 0}
-    how, most = DecodeOptions(max_new_tokens=NEW, **chosen), options.answers
+    most), and those that `manner` reads."""
+    how, most = manner(options, NEW), options.answers
     tallies: list[Any] = [Tally(WordF1()), Tally(Repetition()), Distinct()]
     places = np.unique(np.linspace(0, len(laid.goal.said) - 1, min(most, len(laid.goal.said))).astype(int)) if most else np.zeros(0, int)
     for at in range(0, len(places), ROWS):

@@ -160,6 +160,12 @@ def test_answers_are_measured_beside_what_takes_no_effort_and_the_base(tuned: Pa
     assert "30 of 120 chats are answered" in capsys.readouterr().err
 
 
+def test_answers_may_be_what_several_that_are_drawn_agree_on(tuned: Path, data: Path):
+    found = harken.evaluate(tuned, str(data / "alpaca.jsonl"), answers=8, temperature=2.0, consensus=4)
+    alone = harken.evaluate(tuned, str(data / "alpaca.jsonl"), answers=8, temperature=2.0)
+    assert found.metrics["rougeL"] > alone.metrics["rougeL"]
+
+
 def test_the_loss_of_eval_is_that_of_the_run_and_answers_can_be_left_out(tuned: Path, data: Path, tmp_path: Path):
     one = harken.evaluate(tuned, str(data / "chats.jsonl"), answers=0)
     assert one.tokens == one.ledger["tokens"]["tokens learned"] and one.metrics.keys() == {"seen_in_training"} and not one.baselines
