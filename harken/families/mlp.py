@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..nn.dropout import dropout
 from ..nn.history import NOTHING, HistoryModel
 from ..nn.linear import Linear
 from .config import Config
@@ -86,7 +86,7 @@ class Network(nn.Module):
 
     def forward(self, history: Tensor) -> Tensor:
         x = self.embed(history)  # (..., n · D)
-        h = F.dropout(self.blocks[0](x), self.dropout, self.training)  # (..., F)
+        h = dropout(self.blocks[0](x), self.dropout, self.training)  # (..., F)
         return self.head(h) if self.direct is None else self.head(h) + self.direct(x)  # (..., V)
 
 

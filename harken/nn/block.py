@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .call import Call
+from .dropout import dropout
 from .mlp import MLP
 from .norm import normalise
 
@@ -48,4 +48,4 @@ class Block(nn.Module):
         return x + self._drop(self.mlp(normalise(x, self.mlp_norm, call.exact)))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)

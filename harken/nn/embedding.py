@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
+from .dropout import dropout
 from .linear import Linear
 from .position import Learned, Sinusoidal
 
@@ -59,7 +59,7 @@ class Embedding(nn.Module):
             x = x + self.tokens.rows(types)
         if self.positions is not None:
             x = x + self.positions(positions).to(x.dtype)  # a table of waves stays in float32
-        x = F.dropout(x if self.norm is None else self.norm(x), self.dropout, self.training)
+        x = dropout(x if self.norm is None else self.norm(x), self.dropout, self.training)
         return x if self.project is None else self.project(x)
 
     @staticmethod

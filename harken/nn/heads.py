@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .dropout import dropout
 from .entropy import cross_entropy
 from .linear import Linear, known, linear
 from .mask import Mask
@@ -79,7 +80,7 @@ class PerToken(nn.Module):
         self.out, self.one, self.dropout = Linear(dim, outputs or 1), outputs is None, dropout
 
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
-        y = self.out(F.dropout(x, self.dropout, self.training))
+        y = self.out(dropout(x, self.dropout, self.training))
         return y[..., 0] if self.one else y
 
 
@@ -111,8 +112,8 @@ class PerSequence(nn.Module):
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
         h = first_of(x, mask) if self.at == "first" else last_of(x, mask, places)  # (S, D)
         if self.dense is not None:
-            h = self.dense(F.dropout(h, self.dropout[0], self.training), self.act)
-        y = self.out(F.dropout(h, self.dropout[1], self.training), self.final)
+            h = self.dense(dropout(h, self.dropout[0], self.training), self.act)
+        y = self.out(dropout(h, self.dropout[1], self.training), self.final)
         return y[..., 0] if self.one else y
 
 

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError, did_you_mean
+from .dropout import dropout
 from .linear import UPDATES, Linear
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Update(nn.Module):
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """x (..., K), y = x Wᵀ + b (..., N) -> y with the update."""
-        layer, read = self.on[0], F.dropout(x, self.dropout, self.training)
+        layer, read = self.on[0], dropout(x, self.dropout, self.training)
         low = self.a(read).split(self.ranks, -1)
         parts = [b(each) * part.scale for b, each, part in zip(self.bs, low, self.slices, strict=True)]
         if self.magnitudes is not None:

@@ -5,9 +5,9 @@ https://arxiv.org/abs/1706.03762 section 3.3, https://arxiv.org/abs/2002.05202
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .dropout import dropout
 from .linear import Linear, known
 
 
@@ -23,4 +23,4 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.up(x, self.act) if self.gate is None else self.gate(x, self.act) * self.up(x)  # (B, L, F)
-        return self.down(F.dropout(h, self.dropout, self.training))
+        return self.down(dropout(h, self.dropout, self.training))

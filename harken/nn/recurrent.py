@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .cache import StateCache
+from .dropout import dropout
 from .embedding import Embedding
 from .heads import last_of
 from .history import admit_rows, refuse_source
@@ -179,10 +179,10 @@ class Recurrent(Model):
 
     def compute(self, ids: Tensor, call: Reading, last: bool = False) -> Any:
         """ids -> what the head says; the states after the new tokens are in the cache."""
-        x = F.dropout(self.embed.tokens.rows(ids.reshape(-1, ids.shape[-1])), self.dropout, self.training)  # (B, L, D)
+        x = dropout(self.embed.tokens.rows(ids.reshape(-1, ids.shape[-1])), self.dropout, self.training)  # (B, L, D)
         if call.cache is None:
             for layer in self.layers:
-                x = F.dropout(layer.fused(x), self.dropout, self.training)  # (B, L, H)
+                x = dropout(layer.fused(x), self.dropout, self.training)  # (B, L, H)
         else:
             states = []
             for layer, state in zip(self.layers, call.cache.states, strict=True):

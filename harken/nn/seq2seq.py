@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import InputError
 from .align import Alignment
 from .cache import SourceStateCache
+from .dropout import dropout
 from .embedding import Embedding
 from .heads import LanguageModel, last_of
 from .linear import Linear
@@ -197,4 +197,4 @@ class Seq2Seq(SourceModel):
         return h if seen is None or self.mix is None else self._drop(self.mix(torch.cat([seen, h], -1), "tanh"))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)

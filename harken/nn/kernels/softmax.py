@@ -14,23 +14,14 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-# with exact.py f1a79445: Numba recompiles when this file changes, not when that one does
-from .exact import exp, f32, helper, kernel, narrowed, parallel, widened
+# with dropout.py 8cae2d88, exact.py f1a79445: Numba recompiles when this file changes, not when that one does
+from .dropout import factor
+from .exact import exp, f32, kernel, narrowed, parallel, widened
 
 LANES = 32
 """Sums and maxima side by side, so that their order is fixed and LLVM makes lanes of them."""
 TILE = 32
 """Rows of one task."""
-
-
-@helper
-def factor(seed, row, key, least, share):
-    """`share` where a weight is kept, else 0: 32 bits of (seed, row, key), stirred as in https://github.com/skeeto/hash-prospector, are
-    below `least` where it is dropped."""
-    x = np.uint32(np.uint32(seed + row * np.uint32(0x9E3779B9)) ^ np.uint32(key * np.uint32(0x85EBCA6B)))
-    x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x21F0AAAD))
-    x = np.uint32((x ^ (x >> np.uint32(15))) * np.uint32(0x735A2D97))
-    return f32(0.0) if np.uint32(x ^ (x >> np.uint32(15))) < least else share
 
 
 @kernel
