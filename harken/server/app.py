@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -139,11 +140,14 @@ def wrong_field(error: RequestValidationError) -> Fault:
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with errors as they are."""
+    """The OpenAPI document, with errors as they are, and with every part of a path that a route reads from the request itself."""
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, routes=app.routes, description="Models of harken behind a port.")
-        for path in found["paths"].values():
+        for place, path in found["paths"].items():
             for operation in path.values():
+                known = operation.setdefault("parameters", [])
+                names = set(re.findall(r"{([^}]*)}", place)) - {each["name"] for each in known if each["in"] == "path"}
+                known += [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in sorted(names)]
                 operation["responses"].pop("422", None)
                 operation["responses"]["default"] = {
                     "description": "What is wrong, in the protocol's words.",

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ..base.errors import InputError
 from .app import Server, application
+from .guard import STALLED
 
 
 class Live(uvicorn.Server):
@@ -27,6 +29,41 @@ class Live(uvicorn.Server):
         ending = asyncio.ensure_future(self.served.engine.drain(self.served.grace))
         await super().shutdown(sockets)
         await ending
+
+
+class Prompt(AutoHTTPProtocol):
+    """uvicorn's protocol, which leaves a client that does not say in time what it asks: uvicorn itself waits for ever, and holds the
+    connection."""
+
+    patience = STALLED
+    loop: asyncio.AbstractEventLoop
+    transport: Any
+    cycle: Any
+    timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._rest()
+
+    def _watch(self) -> None:
+        """Let time run until a request is whole up to its body."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._rest()
+        elif self.timer is None:
+            self.timer = self.loop.call_later(self.patience, self.transport.abort)
+
+    def _rest(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 @contextlib.contextmanager
@@ -45,7 +82,8 @@ def configured(server: Server, **more: Any) -> uvicorn.Config:
     """uvicorn's settings: it says nothing itself, and gives up clients that stay when all else has ended."""
     wait = int(server.grace) + 10
     app: Any = application(server)
-    return uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=wait, **more)
+    more = {"http": Prompt, "log_level": "warning", "access_log": False, "server_header": False, **more}
+    return uvicorn.Config(app, timeout_graceful_shutdown=wait, **more)
 
 
 def listen(server: Server, where: socket.socket) -> None:

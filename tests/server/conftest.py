@@ -140,12 +140,12 @@ def listening(server: Any) -> Iterator[str]:
     """The address of a real server in a thread, on a free port of the loopback."""
     import uvicorn
 
-    from harken.server.app import application
+    from harken.server.live import configured
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    live = uvicorn.Server(uvicorn.Config(application(server), host="127.0.0.1", port=port, log_level="error"))
+    live = uvicorn.Server(configured(server, host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=live.run, daemon=True)
     thread.start()
     while not live.started:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -52,6 +53,13 @@ def routes(kinds: Any) -> list[tuple[str, str]]:
         ("GET", "/openapi.json"),
         ("GET", "/none"),
     ]
+
+
+def test_the_document_knows_every_part_of_a_path(kinds: Any) -> None:
+    for path, operations in application(Server(Engine([Served("plain", *kinds("gpt2"))]), Rules(keys={}))).openapi()["paths"].items():
+        for method, operation in operations.items():
+            known = [each["name"] for each in operation["parameters"] if each["in"] == "path"]
+            assert sorted(known) == sorted(re.findall(r"{([^}]*)}", path)), (method, path)
 
 
 def test_the_table_of_routes_keys_and_origins(address: str, kinds: Any) -> None:
