@@ -7,6 +7,8 @@ whole state is saved between steps: a killed run that goes on ends in the same b
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from ..data.corrupted import named
 from ..data.laid import Laid
 from ..data.laid import named as of_examples
 from ..nn.models import Model
-from ..nn.stack import Stack
+from ..nn.stack import Stack, run_block
 from ..objectives.objective import Objective, objective_of
 from .average import Average
 from .bar import Bar
@@ -119,7 +121,7 @@ class Whole:
     def of(cls, model: Model, train: Source, plan: Plan, objective: Objective | None) -> Whole:
         """As a run begins."""
         layers = Layers(model, plan)
-        checkpointed(model, plan)
+        arranged(model, plan)
         dtype = torch.bfloat16 if plan.dtype == "bfloat16" else torch.float32
         optimizer = Optimizer(model, plan.optimizer, plan.learning_rate, plan.weight_decay, layers.scales, dtype)
         batches, average = Batches(train, plan.batch_size, plan.seed), Average(model, plan.average)
@@ -131,15 +133,18 @@ class Whole:
         return self.model, self.optimizer, self.batches, self.average
 
 
-def checkpointed(model: Model, plan: Plan) -> None:
-    """Let every block keep only what it reads, if that is asked for. InputError where there are none."""
+def arranged(model: Model, plan: Plan) -> None:
+    """Let every block keep only what it reads, and be compiled, if that is asked for. InputError where there are none, and without a
+    compiler."""
     stacks = [part for part in model.modules() if isinstance(part, Stack)]
-    if plan.checkpoint_activations and not stacks:
-        raise InputError(
-            f"--checkpoint-activations is for models of blocks, which a {model.config.model_type} model has none of: leave it out"
-        )
+    for asked, flag in ((plan.checkpoint_activations, "--checkpoint-activations"), (plan.compile, "--compile")):
+        if asked and not stacks:
+            raise InputError(f"{flag} is for models of blocks, which a {model.config.model_type} model has none of: leave it out")
+    if plan.compile and model.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "cl"))):
+        raise InputError("--compile takes a C++ compiler, and there is none: install g++ or clang++, or leave it out")
     for stack in stacks:
         stack.checkpoints = plan.checkpoint_activations
+        stack.learn = torch.compile(run_block, dynamic=True) if plan.compile else run_block
 
 
 def paced(plan: Plan, run: RunFolder, clock: Clock, elapsed: Callable[[], float]) -> Pace:

@@ -137,6 +137,9 @@ class TrainOptions:
         "activation checkpointing: keep only what each block reads and work it out again for the gradient, which is the same; less "
         "memory for more time",
     )
+    compile: bool = option(
+        False, "compile the blocks with torch.compile as training begins; takes a C++ compiler on a CPU, and pays on a GPU"
+    )
     learning_rate: float | None = option(None, "peak learning rate", above=0)
     optimizer: Literal["muon", "adamw"] | None = option(None, "how weights are moved (default: muon; adamw to fine-tune)")
     layer_decay: float | None = option(None, "learning rate of a layer as a share of that of the one above, such as 0.9", above=0, max=1)

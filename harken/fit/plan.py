@@ -39,6 +39,7 @@ class Plan:
     patience: int | None = None
     pack: bool = False
     checkpoint_activations: bool = False
+    compile: bool = False
     threads: int | None = None  # None: all, or as many as are faster where `minutes` decides
     layer_decay: float | None = None  # as the next two in `layers.Layers`
     freeze: tuple[str, ...] = ()
@@ -118,6 +119,7 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int, optimizer: st
         seed=options.seed,
         average=options.average,
         checkpoint_activations=options.checkpoint_activations,
+        compile=options.compile,
         patience=options.patience,
         layer_decay=options.layer_decay,
         freeze=tuple(name.strip() for name in options.freeze.split(",")) if options.freeze else (),

@@ -101,7 +101,7 @@ def attend(
 def narrow(q: Tensor, v: Tensor, look: Look) -> bool:
     """Whether something is learned in bfloat16 on a CPU, where torch's kernel is slow; in float32 it is not."""
     kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else q.dtype
-    plain = look.maps is None and look.mask.branches is None and q.shape[-1] == v.shape[-1]
+    plain = look.maps is None and (look.mask.branches is None or look.mask.window is None) and q.shape[-1] == v.shape[-1]
     return plain and kind == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled() and q.requires_grad
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ QUERIES = 256
 
 @dataclass
 class Seen:
-    """Which keys each query sees, start <= j < stop, both (B, L) int64. Of a packed row the B documents lie side by side in it: each
+    """Which keys each query sees, start <= j < stop, both (B, L) int64, and of a text that goes on in several ways (`branches`) those below
+    `before` (B, L) as well; (0, 0): none. Of a packed row the B documents lie side by side in it: each
     token at places (B, L), and back (T,) where it lies among those; None: as they are."""
 
     start: np.ndarray
@@ -40,10 +41,14 @@ class Seen:
     places: Tensor | None = None
     back: Tensor | None = None
     packed: bool = False
+    before: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     @classmethod
     def of(cls, mask: Mask, rows: int, queries: int, keys: int) -> Seen:
         """Of rows (B, L) of their own, or the documents of a packed row."""
+        if mask.branches is not None:
+            before, start = (each.contiguous().numpy() for each in mask.branches.unbind(-1))
+            return cls(start, np.tile(np.arange(1, keys + 1), (rows, 1)), before=before)
         if mask.starts is None:
             start, stop = mask.intervals(torch.arange(queries).expand(rows, queries), keys)
             return cls(start.numpy(), stop.numpy())
@@ -133,6 +138,7 @@ class Part:
     rows: slice
     asked: slice
     keys: slice
+    before: np.ndarray
     start: np.ndarray
     stop: np.ndarray
     side: int
@@ -157,7 +163,7 @@ class Part:
         scores = self.q @ self.k.mT
         least, share, seed = self.drop
         use_threads(32 * scores.numel())
-        weigh(bits(scores), self.start, self.stop, self.place, self.scale, least if dropped else np.uint32(0), share, seed)
+        weigh(bits(scores), self.before, self.start, self.stop, self.place, self.scale, least if dropped else np.uint32(0), share, seed)
         return scores
 
     def slopes(self, weights: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,10 +186,10 @@ def parts(q: Tensor, k: Tensor, v: Tensor, seen: Seen, scale: float, dropout: fl
     length, keys, side = q.shape[2], k.shape[1], 1 if seen.packed else groups
     split = seen.split(keys)
     for first, last in itertools.pairwise([*range(0, length, QUERIES), length] if split else [0, length]):
-        low = int(seen.start[:, first:last].min()) if split else 0
+        low = int(seen.start[:, first:last].min()) if split and not len(seen.before) else 0
         high = max(int(seen.stop[:, first:last].max()), low + 1) if split else keys
         each = max(1, SCORES // (q.shape[1] * (last - first) * (high - low)))
         for at in range(0, len(q), each):
             rows, asked, there = slice(at, min(at + each, len(q))), slice(first, last), slice(low, high)
             some = q[rows, :, asked].flatten(1, 2), k[rows, there], v[rows, there]
-            yield Part(*some, rows, asked, there, seen.start, seen.stop, side, np.float32(scale), chances(dropout, seed))
+            yield Part(*some, rows, asked, there, seen.before, seen.start, seen.stop, side, np.float32(scale), chances(dropout, seed))

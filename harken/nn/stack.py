@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,11 @@ from .call import Call
 from .embedding import Embedding
 from .norm import normalise
 from .relative import RelativeBias
+
+
+def run_block(block: nn.Module, x: Tensor, call: Call) -> Tensor:
+    """A block as it is; what may be compiled, once for all blocks."""
+    return block(x, call)
 
 
 class Stack(nn.Module):
@@ -35,17 +40,21 @@ class Stack(nn.Module):
         super().__init__()
         self.embed, self.blocks, self.norm, self.bias = embed, nn.ModuleList(blocks), norm, bias
         self.layers = list(range(len(self.blocks)) if layers is None else layers)
+        self.learn: Callable[[nn.Module, Tensor, Call], Tensor] = run_block  # how a block runs where something learns
         self.checkpoints = False  # whether blocks keep only what they read, and work anew on the way back, https://arxiv.org/abs/1604.06174
 
     def forward(self, ids: Tensor, call: Call) -> Tensor:
         x = self.embed(ids, call.positions, call.types)
         if self.bias is not None:
             call.bias = self.bias(call.positions, call.looks[None].keys)  # (B, N, L, M)
-        for call.layer, block in enumerate(self.layers):
-            if self.checkpoints and torch.is_grad_enabled():
-                x = checkpoint(self.blocks[block], x, dataclasses.replace(call), use_reentrant=False)
+        for call.layer, place in enumerate(self.layers):
+            block = self.blocks[place]
+            if not torch.is_grad_enabled():
+                x = block(x, call)
+            elif self.checkpoints:
+                x = checkpoint(self.learn, block, x, dataclasses.replace(call), use_reentrant=False)
             else:
-                x = self.blocks[block](x, call)
+                x = self.learn(block, x, call)
         return self.finish(x, exact=call.exact)
 
     def finish(self, x: Tensor, *, exact: bool) -> Tensor:

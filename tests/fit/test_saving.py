@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def gradients(name: str, *, checkpoint: bool, dtype: torch.dtype) -> list[torch.
     """Of a small model with dropout, in packed rows."""
     model = build(config_class(name).sized(32, 2, 2, 16, 40, 0.2), seed=0)
     plan = choose_plan(TrainOptions(data="-", steps=1, checkpoint_activations=checkpoint), targets=1, rows=1)
-    fitting.checkpointed(model, plan)
+    fitting.arranged(model, plan)
     ids = np.arange(60, dtype=np.int32) * 7 % 40
     source = Spans(ids, np.array([[1, 15], [16, 20], [20, 31]]), None, 16)
     torch.manual_seed(1)
@@ -65,9 +66,26 @@ def test_a_checkpointed_run_is_the_same_run(home: Path, tmp_path: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_what_has_no_blocks_cannot_be_checkpointed(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--checkpoint-activations is for models of blocks"):
-        harken.train(str(home / "text.txt"), model="rnn", out=str(tmp_path / "run"), steps=2, checkpoint_activations=True)
+@pytest.mark.parametrize("flag", ["checkpoint_activations", "compile"])
+def test_what_has_no_blocks_cannot_be_checkpointed_or_compiled(flag: str, home: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"--{flag.replace('_', '-')} is for models of blocks"):
+        harken.train(str(home / "text.txt"), model="rnn", out=str(tmp_path / "run"), steps=2, **{flag: True})
+
+
+def test_compiling_takes_a_compiler(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="takes a C\\+\\+ compiler"):
+        harken.train(str(home / "text.txt"), out=str(tmp_path / "run"), steps=2, compile=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@pytest.mark.parametrize("model", ["gpt2", "llama"])
+def test_a_compiled_run_learns_the_same(model: str, home: Path, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"model": model, "width": 32, "layers": 3, "heads": 2, "steps": 6, "examples": "lines", "dtype": "float32"}
+    runs = [harken.train(str(home / "text.txt"), out=str(tmp_path / str(on)), compile=on, **asked) for on in (False, True)]
+    assert runs[0].loss == pytest.approx(runs[1].loss, rel=1e-4)
+    assert harken.generate(str(tmp_path / "True"), "ma", max_new_tokens=5)[0].text
 
 
 def tuned(home: Path, out: Path, **asked: Any) -> Any:

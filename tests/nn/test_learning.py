@@ -49,6 +49,18 @@ def test_answer_and_gradients_are_those_of_the_formula(name: str, groups: int, f
     close(found, given, dense(start, stop, 21), 0.4)
 
 
+@pytest.mark.parametrize("few", [False, True])
+def test_a_text_that_goes_on_in_several_ways(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if few:
+        monkeypatch.setattr(learning, "QUERIES", 8)
+        monkeypatch.setattr(learning, "SCORES", 64)
+    one = [(i, i) for i in range(12)] + [(5, 12)] * 4 + [(12, 16)] + [(9, 17)] * 4
+    other = [(i, i) for i in range(7)] + [(3, 7)] * 10 + [(0, i) for i in range(17, 21)]  # padding sees itself
+    mask = Mask(causal=True, branches=torch.tensor([one, other]))
+    given = heads(2, 4, 2, 21)
+    close(attend_learning(*given, Seen.of(mask, 2, 21, 21), 0.4), given, mask.branched(), 0.4)
+
+
 def test_a_source_is_seen_up_to_its_length() -> None:
     given, lengths = heads(2, 2, 2, 5, 9), torch.tensor([8, 3])
     allowed = (torch.arange(9) < lengths[:, None])[:, None, None].expand(2, 1, 5, 9)

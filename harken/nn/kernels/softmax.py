@@ -1,4 +1,4 @@
-"""The weights of attention and their slopes, in the memory of the scores, each row over its own interval of keys.
+"""The weights of attention and their slopes, in the memory of the scores, each row over an interval of keys of its own, or two.
 
     P = exp((s - max s) · scale) / Σ          dS = P ∘ (dP - Σ P ∘ dP) · scale
 
@@ -89,9 +89,9 @@ def slopes(weight, change, scale):
 
 
 @parallel
-def weigh(scores, start, stop, place, scale, least, share, seed):
-    """scores (C, R, M) become weights · start, stop (B, L) · place: (at, matrices side by side for one row of the batch, first query,
-    queries of R, first key)."""
+def weigh(scores, before, start, stop, place, scale, least, share, seed):
+    """scores (C, R, M) become weights · before, start, stop (B, L): seen are the keys below `before` and from start up to stop; before
+    (0, 0): only those · place: (at, matrices side by side for one row of the batch, first query, queries of R, first key)."""
     at, side, query, queries, first = place
     count, rows, keys = scores.shape
     tiles, size = -(-rows // TILE), -(-keys // LANES) * LANES
@@ -102,7 +102,10 @@ def weigh(scores, start, stop, place, scale, least, share, seed):
             here, found = query + r % queries, scores[c, r]
             low, high = max(start[b, here] - first, 0), min(stop[b, here] - first, keys)
             last = max(-(-high // LANES), 1) * LANES
-            row[: min(low, last)] = f32(-np.inf)
+            both = min(before[b, here] - first, low) if before.shape[0] > 0 else 0
+            for j in range(both):
+                row[j] = widened(found[j])
+            row[max(both, 0) : min(low, last)] = f32(-np.inf)
             for j in range(low, high):
                 row[j] = widened(found[j])
             row[max(low, high, 0) : last] = f32(-np.inf)
