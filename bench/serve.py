@@ -26,6 +26,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
+WORDS = "the sea was calm and a small boat came in from the north with five men who sang of home"
+
+
 def ask(url: str, body: dict[str, Any], key: str) -> tuple[str, float, float]:
     """(the text, seconds to its first piece, seconds in all) of one request, as a stream."""
     begun, first, text = time.perf_counter(), 0.0, []
@@ -48,9 +51,8 @@ def ask(url: str, body: dict[str, Any], key: str) -> tuple[str, float, float]:
 
 def bodies(model: str, count: int, new: int) -> list[dict[str, Any]]:
     """Requests of different prompts, some greedy and some drawn; no text ends early."""
-    words = "the sea was calm and a small boat came in from the north with five men who sang of home"
     shared = {"model": model, "max_tokens": new, "min_tokens": new, "stream": True}
-    prompts = [" ".join(words.split()[: 4 + n % 14]) + f" {n}" for n in range(count)]
+    prompts = [" ".join(WORDS.split()[: 4 + n % 14]) + f" {n}" for n in range(count)]
     ways: list[dict[str, Any]] = [{"temperature": 0}, {"temperature": 0.8, "top_p": 0.9}, {"temperature": 1.1, "top_k": 40}]
     return [{**shared, "prompt": prompt, "seed": n, **ways[n % 3]} for n, prompt in enumerate(prompts)]
 
@@ -102,17 +104,23 @@ def load(url: str, asked: list[dict[str, Any]], alone: dict[str, str], clients: 
 
 @contextlib.contextmanager
 def own(dtype: str, layers: int) -> Iterator[tuple[str, str, int | None]]:
-    """(address, name, process) of a server of GPT-2's shape with random weights, and a tokenizer of bytes."""
+    """(address, name, process) of a server of GPT-2's shape with random weights, and as many words."""
+    import tokenizers
+
     from harken.checkpoint.save import save
     from harken.families.gpt2 import GPT2Config
     from harken.families.table import build
-    from harken.text.train import train_bpe
+    from harken.text.tokenizer import Tokenizer
 
     with tempfile.TemporaryDirectory() as folder:
         model = build(GPT2Config(n_layer=layers, initializer_range=0.06), seed=0)
-        tokenizer = train_bpe(["the sea was calm and a small boat came in from the north"] * 3, 300)
-        model.config.eos_token_id = model.config.bos_token_id = tokenizer.eos_id
-        model.generation = {"suppress_tokens": [*tokenizer.silent_ids, *range(tokenizer.vocab_size, model.config.vocab_size)]}
+        known = ["<end>", "<unknown>", *dict.fromkeys(WORDS.split()), *map(str, range(1000))]
+        known += [f"word{n}" for n in range(len(known), model.config.vocab_size)]
+        inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: n for n, word in enumerate(known)}, "<unknown>"))
+        inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+        inner.add_special_tokens(["<end>"])
+        tokenizer = Tokenizer(inner, {"eos": "<end>"})
+        model.config.eos_token_id = model.config.bos_token_id = 0
         save(model, tokenizer, Path(folder) / "gpt2")
         del model
         command = [sys.executable, "-m", "harken", "serve", f"{folder}/gpt2", "--port", "0", "--dtype", dtype]
