@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-
 WORDS = "the sea was calm and a small boat came in from the north with five men who sang of home"
 
 
