@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
+from .chats import messages_of
 from .columns import Columns
 from .examples import Examples, gather
 from .hub import is_hub
@@ -27,6 +28,7 @@ _ALIASES = {
     "dialogue": ("turns", "dialog", "conversation", "utterances", "best generated conversation"),
     "history": ("context",),
     "response": ("reply", "answer"),
+    "messages": ("conversations",),
 }
 _ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt")
 _SPEAKER = re.compile(r"\s*([\w .'-]{1,30}):\s*")
@@ -46,13 +48,14 @@ class Dialogue:
 
 
 def read_dialogues(data: Data, columns: Columns | None = None, *, skip_bad: bool = False) -> Examples[Dialogue]:
-    """Read `[persona,]history,response[,candidates]` or `[persona,]dialogue` from any source of `records`, PersonaChat JSON of personality
-    and utterances, text of which every line begins with its speaker ("User: hello") and an empty line ends a dialogue, or a folder of such
-    files.
+    """Read `[persona,]history,response[,candidates]`, `[persona,]dialogue` or `messages` from any source of `records`, PersonaChat JSON of
+    personality and utterances, text of which every line begins with its speaker ("User: hello") and an empty line ends a dialogue, or a
+    folder of such files.
 
     A dialogue is a list of turns, of pairs (what the partner says, the reply), or a text with a turn a line. Of pairs the second are the
     replies; without a persona every turn but the first is one; with a persona the second speaker's are, and where the partner has one too
-    it is a dialogue once more, of which the first speaker's are.
+    it is a dialogue once more, of which the first speaker's are. Of messages the assistant's are the replies, what the system says is the
+    persona, and several by one speaker in a row are one turn.
     InputError that lists the wrong rows, unless `skip_bad`.
     """
     name, reading = name_of(data), Reading()
@@ -80,7 +83,7 @@ def _rows(data: Data, columns: Columns, reading: Reading) -> Iterator[Row]:
         elif suffix(name) in (".txt", "") and table_kind(name) is None and not Path(name).is_dir():
             rows = _spoken(name, reading)
     if rows is None:
-        shapes = [("dialogue",), ("history", "response")]
+        shapes = [("dialogue",), ("history", "response"), ("messages",)]
         _, rows = shaped(data, shapes, columns, optional=("persona", "partner", "candidates"), reading=reading, holds="dialogues")
     return rows
 
@@ -102,6 +105,8 @@ def _dialogue(row: Row) -> Iterator[Dialogue]:
         yield Dialogue(persona, turns, replies)
         if persona and (partner := _sentences(row, "partner")):
             yield Dialogue(partner, turns, tuple(i for i in range(len(turns)) if i not in replies))
+    elif "messages" in row.values:
+        yield _messages(row, persona)
     else:
         history = _sentences(row, "history")
         wrong = texts(row, "candidates", empty=True)
@@ -127,6 +132,25 @@ def _turns(row: Row, persona: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if len(items) < 2:
         raise said(row, "dialogue", "has a single turn, so nobody replies")
     return tuple(items), tuple(range(1, len(items), 2 if persona else 1))
+
+
+def _messages(row: Row, persona: tuple[str, ...]) -> Dialogue:
+    """A chat as a dialogue of two."""
+    turns: list[tuple[str, str]] = []
+    for number, each in enumerate(messages_of(row, "messages", row.values["messages"]), 1):
+        who, what = each["role"], each["content"].strip()
+        if who in ("system", "developer"):
+            persona += tuple(line.strip() for line in what.splitlines() if line.strip())
+        elif who not in ("user", "assistant"):
+            raise InputError(f"{row.where}, messages {number:,}: a dialogue is of two, and this is the role {who!r}: leave it out")
+        elif what and turns and turns[-1][0] == who:
+            turns[-1] = who, f"{turns[-1][1]} {what}"
+        elif what:
+            turns.append((who, what))
+    replies = tuple(place for place, (who, _) in enumerate(turns) if who == "assistant")
+    if not replies:
+        raise said(row, "messages", "hold nothing that the assistant says, so there is nothing to learn")
+    return Dialogue(persona, tuple(turn for _, turn in turns), replies)
 
 
 def _check(row: Row, turns: list[Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
 from ..checkpoint.load import opened
@@ -16,10 +17,12 @@ from ..data.segments import speakers_of
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 from . import filters, processors
-from .constrain.constraint import Constraint, constraint
 from .options import DecodeOptions
 from .processors import Processor
 from .settle import Settled, settle
+
+if TYPE_CHECKING:
+    from .constrain.constraint import Constraint
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,17 @@ def plan(model: Model, tokenizer: Tokenizer, asked: DecodeOptions) -> Plan:
     keep = 1 if options.num_beams == 1 else 1 + len(ends)  # beams must have something to go on with beside the ends
     drawn = tuple(drawing(options, keep)) if options.do_sample else ()
     chain, assistant = tuple(changing(found, model, tokenizer, ends)), assistant_of(options, tokenizer)
-    held, first = constraint(options, tokenizer, vocab, ends), first_id(options, model)
+    held, first = constrained(options, tokenizer, vocab, ends), first_id(options, model)
     return Plan(options, found.search, chain, drawn, tuple(ends), found.dropped, deadline, assistant, held, first)
+
+
+def constrained(options: DecodeOptions, tokenizer: Tokenizer, vocab: int, ends: Sequence[int]) -> Constraint | None:
+    """What the text may be, if that is said."""
+    if not options.constraints:
+        return None
+    from .constrain.constraint import constraint  # many files that most texts do not need
+
+    return constraint(options, tokenizer, vocab, ends)
 
 
 def first_id(asked: DecodeOptions, model: Model) -> int | None:

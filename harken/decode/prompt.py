@@ -10,7 +10,6 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..data.segments import Turns, read_turns
-from ..text.chat import chat_ids
 from ..text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -62,6 +61,8 @@ def read_prompt(model: Model, tokenizer: Tokenizer, given: Any) -> Prompt:
         read, _ = read_turns(tokenizer, given)
         return Prompt("\n".join((*given.persona, *given.history)), read.ids, types=read.types)
     if isinstance(given, Sequence | np.ndarray) and len(given) and all(isinstance(one, Mapping) for one in given):
+        from ..text.chat import chat_ids  # and jinja with it
+
         return Prompt(*chat_ids(tokenizer, list(given)))
     if isinstance(given, Sequence | np.ndarray) and all(isinstance(one, int | np.integer) for one in given):
         ids = [int(one) for one in given]

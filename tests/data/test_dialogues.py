@@ -38,6 +38,26 @@ def test_histories_and_responses():
     assert list(read_dialogues([{"history": "hi\nhello", "response": "bye"}])) == [Dialogue((), ("hi", "hello", "bye"), (2,))]
 
 
+def test_messages_are_a_dialogue_of_two(tmp_path):
+    said = [
+        ("system", "I am.\nI was."),
+        ("user", "hi"),
+        ("user", "there"),
+        ("assistant", "hello"),
+        ("user", "bye"),
+        ("assistant", "so long"),
+    ]
+    messages = [{"role": role, "content": content} for role, content in said]
+    wanted = Dialogue(("I am.", "I was."), ("hi there", "hello", "bye", "so long"), (1, 3))
+    assert list(read_dialogues(lines(tmp_path / "a.jsonl", {"messages": messages}))) == [wanted]
+    sharegpt = [{"from": "gpt", "value": "hello"}, {"from": "human", "value": "hi"}]
+    assert list(read_dialogues([{"conversations": sharegpt}])) == [Dialogue((), ("hello", "hi"), (0,))]
+    with pytest.raises(InputError, match="hold nothing that the assistant says"):
+        list(read_dialogues([{"messages": messages[:3]}]))
+    with pytest.raises(InputError, match="messages 2: a dialogue is of two, and this is the role 'tool'"):
+        list(read_dialogues([{"messages": [messages[1], {"role": "tool", "content": "4"}]}]))
+
+
 def test_personachat_json(tmp_path):
     utterances = [{"history": ["hi"], "candidates": ["x", "hello"]}, {"history": ["hi", "hello", "how ?"], "candidates": ["y", "well"]}]
     one = {"personality": ["i am ."], "utterances": utterances}
@@ -60,7 +80,7 @@ def test_personachat_json(tmp_path):
         ({"turns": ["hi", ""]}, "the data example 1: turn 2 of the dialogue is empty"),
         ({"turns": ["hi", 3]}, "the data example 1: turn 2 of the dialogue is no text"),
         ({"history": ["hi"], "response": " "}, "the data example 1: the response is empty"),
-        ({"persona": ["hi"]}, "the data example 1 has no dialogue: give each example dialogue or history, response"),
+        ({"persona": ["hi"]}, "the data example 1 has no dialogue: give each example dialogue or history, response or messages"),
     ],
 )
 def test_a_wrong_dialogue(row, message):

@@ -60,10 +60,8 @@ class Constraint:
         return guard
 
 
-def constraint(asked: DecodeOptions, tokenizer: Tokenizer, size: int, ends: Sequence[int]) -> Constraint | None:
-    """What the options ask for; None where they ask for none. InputError for what cannot be understood, or not be written."""
-    if not asked.constraints:
-        return None
+def constraint(asked: DecodeOptions, tokenizer: Tokenizer, size: int, ends: Sequence[int]) -> Constraint:
+    """What the options ask for. InputError for what cannot be understood, or not be written."""
     label = asked.constraints[0]
     if not ends and (asked.num_beams or 1) > 1:
         raise InputError(f"{label} with beams needs a model that has an end token: leave num_beams out")
