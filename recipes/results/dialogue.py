@@ -2,10 +2,10 @@
 
 A GPT-2-shaped network of 6 layers reads 100 books and 21,741 dialogues for 40 minutes, then learns replies from Synthetic-Persona-Chat for
 12 minutes and from PersonaChat's validation set for 8: to write them, and to tell the right one from three others. Beside it the same
-network without the reading, and without the choice; all with the tokens of the first. Measured on PersonaChat's 1,000 test dialogues:
-perplexity per word between blanks, the gold reply among 19 of other test dialogues (seed 0, the list is written out), word F1 of the
-likeliest replies to 200. ConvAI2's rows (https://convai.io, another hidden test, other candidates) are orientation: a recurrent model with
-attention 29.8, 12.6 % and 16.18, KV profile memory 55.2 %.
+network without the reading, and without the choice (it ranks by how likely a reply is); all with the tokens of the first. Measured on
+PersonaChat's 1,000 test dialogues: perplexity per word between blanks, the gold reply among 19 of other test dialogues (seed 0, the list
+is written out), word F1 of the likeliest replies to 200. ConvAI2's rows (https://convai.io, another hidden test, other candidates) are
+orientation: a recurrent model with attention 29.8, 12.6 % and 16.18, KV profile memory 55.2 %.
 """
 
 from __future__ import annotations
