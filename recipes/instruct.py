@@ -26,7 +26,7 @@ import harken
 COLOURS = {"snow": "white", "coal": "black", "grass": "green", "blood": "red"}
 SIZE = {"width": 256, "layers": 6, "heads": 4, "vocab_size": 8192, "context": 256}
 """Of a base that is trained here."""
-WAY = {"optimizer": "muon", "learning_rate": 2e-3, "batch_size": 16}
+WAY = {"optimizer": "muon", "learning_rate": 1e-3, "batch_size": 16, "dropout": 0.2}
 """Chosen on the validation set of a few thousand open instructions."""
 ANSWERING: dict[str, dict[str, Any]] = {
     "the likeliest": {},
