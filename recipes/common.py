@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import random
 import tempfile
 from collections.abc import Callable
@@ -92,7 +93,8 @@ def line(**fields: Any) -> str:
 
 
 def tell(**facts: Any) -> None:
-    """A result, as a line of JSON."""
+    """A result, as a line of JSON, which has no word for what is not a number."""
+    facts = {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in facts.items()}
     print(json.dumps(facts, ensure_ascii=False, default=dataclasses.asdict), flush=True)
 
 
