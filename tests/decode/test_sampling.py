@@ -62,3 +62,14 @@ def test_chance_is_a_function_of_seed_prompt_sample_and_step() -> None:
     assert chance.at(5) == Chance(1, [3, 4], 0).at(5) and (chance.many(2, 4) == Chance(1, [3, 4], 0).many(2, 4)).all()
     others = {Chance(2, [3, 4], 0).at(5), Chance(1, [3, 5], 0).at(5), Chance(1, [3, 4], 1).at(5), chance.at(6)}
     assert len(others | {chance.at(5)}) == 5
+
+
+@pytest.mark.parametrize("size", [50, 20_000])
+def test_rows_are_drawn_together_as_they_are_alone(size):
+    random = torch.Generator().manual_seed(0)
+    scores, chances = torch.randn(7, size, generator=random) * 3, torch.rand(7, dtype=torch.float64, generator=random)
+    together = draw(scores, chances)
+    assert together.tolist() == [int(draw(scores[i : i + 1], chances[i : i + 1])) for i in range(7)]
+    reached = scores.double().softmax(-1).cumsum(-1)
+    for row, (token, chance) in enumerate(zip(together.tolist(), chances.tolist(), strict=True)):
+        assert (reached[row, token - 1] if token else 0.0) <= chance + 1e-9 and chance <= reached[row, token] + 1e-9
