@@ -46,7 +46,7 @@ class Look:
         if mask.starts is not None and not exact and maps is None:
             return cls(mask, keys, apart=Apart.of(mask))
         if mask.branches is not None:
-            return cls(mask, keys, allowed=mask.branched(), maps=maps)
+            return cls(mask, keys, maps=maps)
         start, stop = mask.intervals(positions, keys)
         if exact and maps is None:
             return cls(mask, keys, start, stop, exact=True)
@@ -88,6 +88,8 @@ def attend(
         return attend_learning(*(t.bfloat16() for t in (q, k, v)), look.seen, scale, dropout)
     if look.apart is not None:
         return apart(q, k, v, look.apart, scale, dropout)
+    if look.allowed is None and look.mask.branches is not None:
+        look.allowed = look.mask.branched()
     k, v = k[:, :, : look.keys], v[:, :, : look.keys]
     if look.maps is not None:
         return eager(q, k, v, look.allowed, scale, look.maps, bias)

@@ -183,6 +183,7 @@ def parts(q: Tensor, k: Tensor, v: Tensor, seen: Seen, scale: float, dropout: fl
     groups = k.shape[1]
     q, k, v = (seen.apart(t, groups) for t in (q, k, v))
     k, v = k[:, 0], v[:, 0]
+    drop = chances(dropout, seed)
     length, keys, side = q.shape[2], k.shape[1], 1 if seen.packed else groups
     split = seen.split(keys)
     for first, last in itertools.pairwise([*range(0, length, QUERIES), length] if split else [0, length]):
@@ -192,4 +193,4 @@ def parts(q: Tensor, k: Tensor, v: Tensor, seen: Seen, scale: float, dropout: fl
         for at in range(0, len(q), each):
             rows, asked, there = slice(at, min(at + each, len(q))), slice(first, last), slice(low, high)
             some = q[rows, :, asked].flatten(1, 2), k[rows, there], v[rows, there]
-            yield Part(*some, rows, asked, there, seen.before, seen.start, seen.stop, side, np.float32(scale), chances(dropout, seed))
+            yield Part(*some, rows, asked, there, seen.before, seen.start, seen.stop, side, np.float32(scale), drop)

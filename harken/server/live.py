@@ -31,7 +31,7 @@ class Live(uvicorn.Server):
         await ending
 
 
-class Prompt(AutoHTTPProtocol):
+class Punctual(AutoHTTPProtocol):
     """uvicorn's protocol, which leaves a client that does not say in time what it asks: uvicorn itself waits for ever, and holds the
     connection."""
 
@@ -82,7 +82,7 @@ def configured(server: Server, **more: Any) -> uvicorn.Config:
     """uvicorn's settings: it says nothing itself, and gives up clients that stay when all else has ended."""
     wait = int(server.grace) + 10
     app: Any = application(server)
-    more = {"http": Prompt, "log_level": "warning", "access_log": False, "server_header": False, **more}
+    more = {"http": Punctual, "log_level": "warning", "access_log": False, "server_header": False, **more}
     return uvicorn.Config(app, timeout_graceful_shutdown=wait, **more)
 
 
