@@ -20,7 +20,7 @@ from ..nn.block import Block
 from ..nn.call import Call
 from ..nn.embedding import Embedding
 from ..nn.mlp import MLP
-from ..nn.models import Decoder
+from ..nn.decoder import Decoder
 from ..nn.position import Learned
 from ..nn.scores import unit
 from ..nn.stack import Stack

@@ -17,7 +17,7 @@ from ..nn.attention import SelfAttention
 from ..nn.block import Block
 from ..nn.embedding import Embedding
 from ..nn.mlp import MLP
-from ..nn.models import Decoder
+from ..nn.decoder import Decoder
 from ..nn.position import Learned
 from ..nn.stack import Stack
 from .config import Config, must_divide

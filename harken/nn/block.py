@@ -38,13 +38,13 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         if self.order == "post":
-            x = self.attn_norm(x + self._drop(self.attn(x, call)))
+            x = normalise(x + self._drop(self.attn(x, call)), self.attn_norm, call.exact)
             if self.cross is not None and self.cross_norm is not None:
-                x = self.cross_norm(x + self._drop(self.cross(x, call)))
-            return self.mlp_norm(x + self._drop(self.mlp(x)))
+                x = normalise(x + self._drop(self.cross(x, call)), self.cross_norm, call.exact)
+            return normalise(x + self._drop(self.mlp(x)), self.mlp_norm, call.exact)
         x = x + self._drop(self.attn(normalise(x, self.attn_norm, call.exact), call))
         if self.cross is not None and self.cross_norm is not None:
-            x = x + self._drop(self.cross(self.cross_norm(x), call))
+            x = x + self._drop(self.cross(normalise(x, self.cross_norm, call.exact), call))
         return x + self._drop(self.mlp(normalise(x, self.mlp_norm, call.exact)))
 
     def _drop(self, x: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class Encoder(Model):
         new = rows.shape[1]
         positions = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device)
         look = Look.of(mask, positions.expand(len(rows), new), new, exact=self.packed, maps=maps)
-        return Call(positions, {None: look}, given, types)
+        return Call(positions, {None: look}, given, types, exact=self.packed)
 
     def compute(self, ids: Tensor, call: Call) -> Any:
         """ids -> what the head says."""

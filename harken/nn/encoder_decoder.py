@@ -38,6 +38,8 @@ class Pair:
 class EncoderDecoder(SourceModel):
     """`encoder` reads, `stack` writes; every block of `stack` has a CrossAttention. A `head` that does not write judges what was read."""
 
+    steps = True
+
     def __init__(self, encoder: Stack, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()
         self.encoder, self.stack, self.head, self.context = encoder, stack, head, context
@@ -57,6 +59,25 @@ class EncoderDecoder(SourceModel):
         else:
             cache.memory, cache.lengths_read = self.read(source, self._reading(source, mask, None)), mask.lengths
         return cache
+
+    def forward(
+        self,
+        ids: Tensor,
+        target: Tensor | Mask | None = None,
+        mask: Mask | None = None,
+        *,
+        cache: SourceCache | None = None,
+        maps: Kinds | None = None,
+        last: bool = False,
+    ) -> Tensor:
+        """As every model that reads a source."""
+        given = target if isinstance(target, Mask) else mask or Mask()
+        if cache is None or maps is not None or isinstance(target, Tensor) or self._step is None or not self._step.reads(ids, given, cache):
+            return super().forward(ids, target, mask, cache=cache, maps=maps, last=last)
+        rows, given = self.admit(ids, given, cache)
+        x = self._step.states(rows, given.lengths, None, cache, last)
+        cache.close()
+        return self.head(self.stack.finish(x, exact=True), self.stack.embed.tokens, given)
 
     def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: SourceCache) -> Tensor:
         """Target ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
@@ -132,7 +153,7 @@ class EncoderDecoder(SourceModel):
             some = ids[None, starts[at] : starts[end]]
             part = Mask(starts=starts[at : end + 1] - starts[at])
             positions = part.document_positions()[None]
-            call = Call(positions, {None: Look.of(part, positions, some.shape[1], exact=True)}, part)
+            call = Call(positions, {None: Look.of(part, positions, some.shape[1], exact=True)}, part, exact=True)
             read.append(self.encoder(some, call))
             at = end
         return self._project(torch.cat(read, 1)), starts
@@ -141,7 +162,8 @@ class EncoderDecoder(SourceModel):
         batch, length = source.shape
         positions = torch.arange(length, device=source.device)[None]
         kept = None if maps is None else maps["encoder"]
-        return Call(positions, {None: Look.of(mask, positions.expand(batch, length), length, exact=self.packed, maps=kept)}, mask)
+        look = Look.of(mask, positions.expand(batch, length), length, exact=self.packed, maps=kept)
+        return Call(positions, {None: look}, mask, exact=self.packed)
 
     def _writing(
         self, positions: Tensor, keys: int, mask: Mask, read: int, sources: Tensor | None, maps: Kinds | None, past: int = 0
@@ -151,7 +173,7 @@ class EncoderDecoder(SourceModel):
         look = Look.of(mask.with_causal(), positions, keys, past=past, exact=self.packed, maps=own)
         rows = positions if sources is None else positions.expand(len(sources), positions.shape[1])
         source = Look.of(Mask(lengths=sources), rows, read, exact=self.packed, maps=seen)
-        return Call(positions.clamp(max=self.context - 1), {None: look}, mask, source=source)
+        return Call(positions.clamp(max=self.context - 1), {None: look}, mask, source=source, exact=self.packed)
 
 
 def last_ends(source: Tensor, lengths: Tensor | None, ends: int | list[int] | None) -> Tensor:

@@ -51,13 +51,17 @@ class SourceCache(KeyValueCache):
         np.put_along_axis(self._stamps, np.minimum(positions.cpu().numpy(), self.size - 1), fresh, 1)
         return positions
 
+    def edges(self) -> tuple[Tensor, Tensor] | None:
+        """Where the source of each row (A,) begins among all that lie end to end, and where it ends; None where they do not."""
+        return None if self.starts is None else (self.starts[self.of], self.starts[self.of + 1])
+
     def look(self, new: int, exact: bool) -> Look:
         """What `new` tokens of each row may see of the memory."""
         device = self.keys[0].device
         read = self.memory[0][0].shape[2]
-        if self.starts is not None:
-            edges = self.starts[self.of].repeat_interleave(new), self.starts[self.of + 1].repeat_interleave(new)
-            return Look(Mask(), read, edges[0][None], edges[1][None], exact=True)
+        if (edges := self.edges()) is not None:
+            start, stop = (edge.repeat_interleave(new)[None] for edge in edges)
+            return Look(Mask(), read, start, stop, exact=True)
         per = new * len(self.of) // len(self.memory[0][0])  # rows of one source are queries of one source
         places = torch.arange(per, device=device).expand(len(self.memory[0][0]), per)
         return Look.of(Mask(lengths=self.lengths_read), places, read, exact=exact)

@@ -1,9 +1,9 @@
 """The blocks of a packed decoder in one call, for the tokens that a cache is to hold next, a few or many of every row, without padding.
 
-`kernels/step.py` says what runs; here is which models it runs for (blocks that normalise first, without adapters that answer), and what it
-is told of them. All others, and whoever asks for attention maps, go block by block, and have the same bits.
+`kernels/step.py` says what runs; here is which models it runs for (Transformers without adapters that answer), and what it is told of them.
+All others, and whoever asks for attention maps, go block by block, and have the same bits.
 
-B batch · L new tokens, padded · T new tokens of all rows · D width
+B batch · L new tokens, padded · T new tokens of all rows · D width · N heads
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .attention import SelfAttention
+from .attention import CrossAttention, SelfAttention
 from .block import Block
 from .cache import KeyValueCache
 from .kernels import step as kernels
@@ -24,12 +24,15 @@ from .kernels.exact import use_threads
 from .kernels.product import MATRIX, SLAB
 from .linear import NUMBERS, Linear
 from .mask import Mask
+from .memory import SourceCache
 from .mlp import MLP
 from .norm import eps_of, kind_of, known
 from .stack import Stack
 
 NOTHING = np.zeros((0, 2, 0), np.float32)
 """No rotations."""
+NEAR = np.zeros((0, 0), np.float32)
+"""No scores by distance."""
 
 
 class Step:
@@ -46,6 +49,10 @@ class Step:
         self.work = sum(matrix.inputs * matrix.outputs for matrix in self.matrices)
         self.heads, self.groups, self.width = first.attn.heads, first.attn.kv_heads, first.attn.width
         self.inner = max(block.mlp.up.outputs for block in blocks)
+        self.crosses, self.near = first.cross is not None, NEAR
+        if stack.bias is not None:
+            by_distance = stack.bias.weight.detach()[stack.bias.table].mT  # (N, distances)
+            self.near = (by_distance / scale_of(first.attn)).contiguous().numpy()
 
     def __reduce__(self):
         return type(None), ()
@@ -54,10 +61,13 @@ class Step:
     def of(cls, stack: Stack) -> Step | None:
         """None where the kernel does not do what these blocks do."""
         blocks: list[Any] = [stack.blocks[place] for place in stack.layers]
-        if stack.bias is not None or not blocks or not all(plain(block) for block in blocks):
+        if not blocks or not all(plain(block) for block in blocks) or (stack.bias is not None and not stack.bias.causal):
             return None
-        alike = {(b.attn.heads, b.attn.kv_heads, b.attn.width, b.mlp.up.outputs, id(b.attn.rotary)) for b in blocks}
-        return cls(stack, blocks) if len(alike) == 1 else None
+        alike = {(*shape(b.attn), b.attn.kv_heads, b.mlp.up.outputs, id(b.attn.rotary)) for b in blocks}
+        scales = {scale_of(b.attn) for b in blocks if stack.bias is not None}
+        sources = {None if b.cross is None else shape(b.cross) for b in blocks}
+        fits = len(alike) == len(sources) == 1 and len(scales) < 2 and sources <= {None, shape(blocks[0].attn)}
+        return cls(stack, blocks) if fits else None
 
     def reads(self, ids: Tensor, mask: Mask, cache: KeyValueCache) -> bool:
         """Whether it can read these: nothing asked for but the rows' lengths, no adapter answers, and all lies where it lay."""
@@ -66,6 +76,7 @@ class Step:
             and mask.window is None
             and mask.branches is None
             and not cache.fixed
+            and (not self.crosses or (isinstance(cache, SourceCache) and cache.starts is not None))
             and all(matrix.change is None and matrix._place is place for matrix, place in zip(self.matrices, self.places, strict=True))
             and all(vector.data_ptr() == address for vector, address in zip(self.vectors, self.addresses, strict=True))
         )
@@ -85,7 +96,9 @@ class Step:
             real = torch.arange(ids.shape[1]) < lengths[:, None]
         x = self.stack.embed(flat(ids, real), flat(positions, real), None if types is None else flat(types, real))[0].contiguous()  # (T, D)
         begins = np.cumsum(counts) - counts
-        rows = np.stack([np.arange(len(ids)), begins, counts, slots, positions[:, 0].numpy()], 1)[counts > 0]
+        edges = cache.edges() if isinstance(cache, SourceCache) else None
+        start, stop = (np.zeros(len(ids), np.int64),) * 2 if edges is None else (edge.numpy() for edge in edges)
+        rows = np.stack([np.arange(len(ids)), begins, counts, slots, positions[:, 0].numpy(), start, stop], 1)[counts > 0]
         self.run(x.numpy(), rows, cache)
         if last:
             found = x[torch.from_numpy(np.maximum(begins + counts - 1, 0))]
@@ -98,13 +111,18 @@ class Step:
 
     def run(self, x: np.ndarray, rows: np.ndarray, cache: KeyValueCache) -> None:
         """x (T, D) through all blocks, in place; rows as the kernel takes them."""
-        memory = np.array([(keys.data_ptr(), values.data_ptr()) for keys, values in zip(cache.keys, cache.values, strict=True)])
+        memory = np.zeros((len(self.plan), 4), np.int64)
+        memory[:, :2] = [(keys.data_ptr(), values.data_ptr()) for keys, values in zip(cache.keys, cache.values, strict=True)]
+        read = 0
+        if isinstance(cache, SourceCache):
+            memory[:, 2:] = [(keys.data_ptr(), values.data_ptr()) for keys, values in cache.memory]
+            read = cache.memory[0][0].shape[2]
         batch, _, _, room = cache.keys[0].shape
-        sizes = np.array([self.heads, self.groups, self.width, self.inner, batch, room])
+        sizes = np.array([self.heads, self.groups, self.width, self.inner, batch, room, read])
         rotations = NOTHING if self.rotary is None else self.rotary.table.numpy()
         for part, of_part in portions(x, rows):
             threads = use_threads(self.work * len(part))
-            kernels.step(self.plan, self.numbers, part, of_part, memory, rotations, sizes, threads)
+            kernels.step(self.plan, self.numbers, part, of_part, memory, rotations, self.near, sizes, threads)
 
 
 def portions(x: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -129,11 +147,10 @@ def flat(rows: Tensor, real: Tensor | None) -> Tensor:
 
 
 def plain(block: nn.Module) -> bool:
-    """Whether the kernel does what this block does: x + attention(norm x), x + mlp(norm x), every matrix packed."""
+    """Whether the kernel does what this block does, every matrix packed."""
     return (
         isinstance(block, Block)
-        and block.order == "pre"
-        and block.cross is None
+        and (block.cross is None or isinstance(block.cross, CrossAttention))
         and isinstance(block.attn, SelfAttention)
         and isinstance(block.mlp, MLP)
         and all(known(norm) for norm in norms(block) if norm is not None)
@@ -143,18 +160,30 @@ def plain(block: nn.Module) -> bool:
 
 def matrices(block: Any) -> tuple[Linear | None, ...]:
     """In the order of a line."""
-    return block.attn.qkv, block.attn.out, block.mlp.gate, block.mlp.up, block.mlp.down
+    cross = (None, None) if block.cross is None else (block.cross.q, block.cross.out)
+    return block.attn.qkv, block.attn.out, *cross, block.mlp.gate, block.mlp.up, block.mlp.down
 
 
 def norms(block: Any) -> tuple[Any, ...]:
     """In the order of a line."""
-    return block.attn_norm, block.mlp_norm, block.attn.q_norm, block.attn.k_norm
+    return block.attn_norm, block.cross_norm, block.mlp_norm, block.attn.q_norm, block.attn.k_norm
+
+
+def shape(attn: Any) -> tuple[int, int]:
+    """Of an attention's queries."""
+    return attn.heads, attn.width
+
+
+def scale_of(attn: Any) -> float:
+    """What an attention's scores are multiplied by."""
+    return attn.width**-0.5 if attn.scale is None else attn.scale
 
 
 def line(block: Any) -> list[int]:
     """A block as the kernel reads it."""
     parts = ([0] * MATRIX if matrix is None or matrix.place is None else matrix.place.line.tolist() for matrix in matrices(block))
-    return [*chain.from_iterable(parts), *chain.from_iterable(map(vectors, norms(block))), block.attn.window or 0, NUMBERS[block.mlp.act]]
+    rest = [block.attn.window or 0, NUMBERS[block.mlp.act], block.order == "post"]
+    return [*chain.from_iterable(parts), *chain.from_iterable(map(vectors, norms(block))), *rest]
 
 
 def vectors(norm: Any) -> tuple[int, int, int]:
@@ -166,5 +195,5 @@ def vectors(norm: Any) -> tuple[int, int, int]:
 
 def numbers(block: Any) -> list[float]:
     """A block's numbers as the kernel reads them."""
-    scale = block.attn.width**-0.5 if block.attn.scale is None else block.attn.scale
-    return [*(0.0 if norm is None else eps_of(norm) for norm in norms(block)), scale]
+    scales = [scale_of(block.attn), 0.0 if block.cross is None else scale_of(block.cross)]
+    return [*(0.0 if norm is None else eps_of(norm) for norm in norms(block)), *scales]

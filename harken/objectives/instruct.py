@@ -18,7 +18,8 @@ from torch import Tensor
 from ..base.errors import InputError
 from ..data.turns import Turns
 from ..nn.mask import Mask
-from ..nn.models import Decoder, Model
+from ..nn.decoder import Decoder
+from ..nn.models import Model
 from .causal import Loss
 
 

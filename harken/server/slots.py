@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..nn.cache import KeyValueCache
 from ..nn.mask import Mask
-from ..nn.models import Decoder, Model
+from ..nn.decoder import Decoder
+from ..nn.models import Model
 
 SHORTEST = 64
 """Tokens in a row at least."""

@@ -7,12 +7,17 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from harken.families.bart import BartConfig
 from harken.families.gpt import GPTConfig
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
+from harken.families.marian import MarianConfig
 from harken.families.qwen3 import Qwen3Config
+from harken.families.t5 import T5Config
 from harken.families.table import build
-from harken.nn.models import Decoder
+from harken.nn.decoder import Decoder
+from harken.nn.encoder_decoder import EncoderDecoder
+from harken.nn.models import Model
 
 CONFIGS = {
     "gpt2": GPT2Config(vocab_size=61, n_positions=32, n_embd=48, n_layer=2, n_head=3, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0),
@@ -56,19 +61,48 @@ CONFIGS = {
         layer_types=["sliding_attention", "full_attention"],
     ),
 }
+BART = {"d_model": 24, "encoder_layers": 1, "decoder_layers": 2, "encoder_attention_heads": 2, "decoder_attention_heads": 3}
+WIDE = {"encoder_ffn_dim": 20, "decoder_ffn_dim": 41, "dropout": 0.0}
+T5 = {"d_model": 20, "d_kv": 6, "num_layers": 1, "num_decoder_layers": 2, "num_heads": 3, "dropout_rate": 0.0}
+SOURCES = {
+    "bart": BartConfig(vocab_size=61, **BART, **WIDE, max_position_embeddings=32),
+    "marian": MarianConfig(vocab_size=130, **BART, **WIDE, max_position_embeddings=32, pad_token_id=129, decoder_start_token_id=129),
+    "t5": T5Config(vocab_size=61, **T5, d_ff=31),
+    "t5-near": T5Config(  # version 1.1; few distances, so that several share a score
+        vocab_size=67, **T5, d_ff=70, feed_forward_proj="gated-gelu", relative_attention_num_buckets=4, relative_attention_max_distance=5
+    ),
+}
+
+
+def make(name: str) -> Model:
+    """A new model in evaluation mode, the same weights every time."""
+    model = build((CONFIGS | SOURCES)[name], seed=0)
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=random)
+    return model
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[[str], Decoder]:
-    """`tiny("llama")`: a new model in evaluation mode, the same weights every time; its config reads 32 tokens."""
+    """`tiny("llama")`: its config reads 32 tokens."""
 
-    def make(name: str) -> Decoder:
-        model = build(CONFIGS[name], seed=0)
-        random = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter += 0.1 * torch.randn(parameter.shape, generator=random)
+    def decoder(name: str) -> Decoder:
+        model = make(name)
         assert isinstance(model, Decoder)
         return model
 
-    return make
+    return decoder
+
+
+@pytest.fixture(scope="session")
+def pair() -> Callable[[str], EncoderDecoder]:
+    """`pair("bart")`: it reads one text and writes another."""
+
+    def both(name: str) -> EncoderDecoder:
+        model = make(name)
+        assert isinstance(model, EncoderDecoder)
+        return model
+
+    return both

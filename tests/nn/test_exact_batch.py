@@ -10,7 +10,7 @@ import torch
 
 from harken.families.table import build, config_class
 from harken.nn.mask import Mask
-from harken.nn.models import Decoder
+from harken.nn.decoder import Decoder
 
 Tiny = Callable[[str], Decoder]
 NAMES = ["gpt2", "gpt2-odd", "llama", "llama-odd", "gpt", "qwen3"]

@@ -18,7 +18,7 @@ from harken.families.table import build
 from harken.nn.linear import Linear
 from harken.nn.mask import Mask
 from harken.nn.mlp import MLP
-from harken.nn.models import Decoder
+from harken.nn.decoder import Decoder
 from harken.nn.position import Rotary
 
 Tiny = Callable[[str], Decoder]

@@ -16,7 +16,7 @@ from harken.nn.kernels import exact
 from harken.nn.kernels.quantise import GROUP
 from harken.nn.linear import Linear, linear
 from harken.nn.mask import Mask
-from harken.nn.models import Decoder
+from harken.nn.decoder import Decoder
 from harken.nn.quant import KINDS, Half, hold, kind_of, values
 
 NARROW = KINDS[1:]

@@ -19,15 +19,21 @@ from harken.nn.kernels.product import SLAB
 from harken.nn.kernels.step import rotate
 from harken.nn.lora import Slice, Update
 from harken.nn.mask import Mask
-from harken.nn.models import Decoder
+from harken.nn.models import Model
+from harken.families.cosine import CosineConfig
+from harken.families.table import build
+from harken.nn.decoder import Decoder
+from harken.nn.encoder_decoder import EncoderDecoder
 from harken.nn.norm import normalise
 from harken.nn.position import Rotary
 from harken.nn.quant import KINDS
 from harken.nn.step import Step, portions
 
 Tiny = Callable[[str], Decoder]
-NAMES = ["gpt2", "gpt2-odd", "llama", "llama-odd", "qwen3"]
-"""With biases and without, gated and not, grouped queries, rotations, norms on heads, windows, odd sizes."""
+Pair = Callable[[str], EncoderDecoder]
+NAMES = ["gpt", "gpt2", "gpt2-odd", "llama", "llama-odd", "qwen3"]
+"""Norms after each part and before, with biases and without, gated and not, grouped queries, rotations, norms on heads, windows, odd sizes."""
+SOURCES = ["bart", "marian", "t5", "t5-near"]
 
 
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -52,7 +58,7 @@ def read(model: Decoder, ids: torch.Tensor, *, fused: bool) -> torch.Tensor:
     return torch.cat(found)
 
 
-def ids_of(model: Decoder) -> torch.Tensor:
+def ids_of(model: Model) -> torch.Tensor:
     return torch.randint(model.config.vocab_size, (3, 32), generator=torch.Generator().manual_seed(3))
 
 
@@ -63,6 +69,55 @@ def test_equals_the_blocks_one_by_one(tiny: Tiny, name: str, kind: str) -> None:
     model.pack(kind)
     ids = ids_of(model)
     assert same(read(model, ids, fused=True), read(model, ids, fused=False))
+
+
+def write(model: EncoderDecoder, ids: torch.Tensor, *, fused: bool) -> torch.Tensor:
+    """Logits of targets of three sources, read in portions of uneven length, then as beams that go on from one another."""
+    found, lengths = [], torch.tensor([5, 1, 9])
+    cache = model.begin(3, 32, ids[:, :9], Mask(lengths=lengths))
+    step = model._step
+    assert step is not None
+    model._step = step if fused else None
+    try:
+        for counts in (torch.tensor([4, 1, 0]), torch.tensor([0, 7, 2]), torch.tensor([1, 1, 1])):
+            found.append(model(ids[:, : int(counts.max())], Mask(lengths=counts), cache=cache, last=True)[counts > 0])
+        for rows in ([0, 0, 1, 1, 2, 2], [1, 0, 3, 3, 5, 5], [0, 1, 4, 5]):
+            cache.select(torch.tensor(rows))
+            found.append(model(ids[:, : len(rows)].T[:, :2], cache=cache).flatten(0, 1))
+    finally:
+        model._step = step
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", SOURCES)
+def test_equals_the_blocks_that_look_at_a_source(pair: Pair, name: str, kind: str) -> None:
+    model = pair(name)
+    model.pack(kind)
+    ids = ids_of(model)
+    assert same(write(model, ids, fused=True), write(model, ids, fused=False))
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("name", SOURCES)
+def test_sources_on_two_threads(pair: Pair, name: str) -> None:
+    model = pair(name)
+    model.pack()
+    ids = ids_of(model)
+    exact.use_threads(1 << 40)
+    both = [write(model, ids, fused=True) for _ in range(20)]
+    torch.set_num_threads(1)
+    assert all(same(one, write(model, ids, fused=False)) for one in both)
+
+
+def test_a_judge_and_maps_go_block_by_block(pair: Pair) -> None:
+    model = pair("bart")
+    model.pack()
+    ids, maps = ids_of(model)[:, :4], {"encoder": [], "decoder": [], "cross": []}
+    step = model._step
+    assert step is not None and not step.reads(ids, Mask(), KeyValueCache(2, 3, 3, 8, 8, torch.zeros(0)))
+    model(ids, cache=model.begin(3, 8, ids), maps=maps)
+    assert len(maps["cross"]) == 2
 
 
 @pytest.mark.serial
@@ -102,7 +157,7 @@ def test_portions_hold_every_token_once() -> None:
 
 def test_who_goes_block_by_block(tiny: Tiny) -> None:
     """Blocks of another shape, attention maps, windows asked for, adapters that answer, a cache of fixed shape."""
-    other = tiny("gpt")  # normalises after each part
+    other = build(CosineConfig.sized(24, 1, 2, 32, 61, 0.0), seed=0)  # no softmax
     other.pack()
     assert other._step is None
     model = tiny("llama")

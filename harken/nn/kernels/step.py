@@ -1,10 +1,11 @@
-"""All blocks of a decoder in one call: x = x + attention(norm x), x = x + mlp(norm x), layer after layer, for the new tokens of all rows.
+"""All blocks of a decoder in one call, layer after layer, for the new tokens of all rows: with each of its parts, attention, attention to a
+source where there is one, and feed-forward, x becomes x + part(norm x), or norm(x + part(x)).
 
 A step of one token is hundreds of small pieces of work, and to ask for each from Python costs more than most of them. Here the threads go
 through all of them together: normalise, project, look, project, normalise, widen, narrow, each a turn (`machine.py`) whose items are blocks
 of outputs, or heads. Every sum is that of `product.py`, `norm.py` and `attention.py`, in the same order. Twin: the blocks themselves.
 
-T new tokens of all rows · D width · N heads · G key/value heads · K head width · F hidden · M room of a row
+T new tokens of all rows · D width · N heads · G key/value heads · K head width · F hidden · M room of a row · S tokens of all sources
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from .machine import APART, DONE, floats, take, wait
 from .norm import LAYER, normalise
 from .product import LANES, MATRIX, OUTPUTS, PANEL, block_of
 
-QKV, OUT, GATE, UP, DOWN = (MATRIX * place for place in range(5))
-NORMS = 5 * MATRIX
+QKV, OUT, ASK, TOLD, GATE, UP, DOWN = (MATRIX * place for place in range(7))
+NORMS = 7 * MATRIX
 """Norms, three int64 each: whether there is one and of which kind, and where its weight and its bias lie."""
-ATTN_NORM, MLP_NORM, Q_NORM, K_NORM, NORM = 0, 1, 2, 3, 3
-WINDOW, ACT, LAYER_WIDTH = NORMS + 4 * NORM, NORMS + 4 * NORM + 1, NORMS + 4 * NORM + 2
+OWN, SOURCE, FEED, Q_NORM, K_NORM, NORM = 0, 1, 2, 3, 4, 3
+"""The parts of a layer, which have the first three norms, and the other two; how many int64 a norm is."""
+WINDOW, ACT, POST, LAYER_WIDTH = (NORMS + 5 * NORM + place for place in range(4))
 """What a layer is: a line of so many int64. Matrices that are not there have no outputs."""
-SCALE = 4
-"""Numbers of a layer, float32: the ε of its four norms, the scale of its scores."""
-HEADS, GROUPS, WIDTH, HIDDEN, BATCH, ROOM = range(6)
-ROW, BEGIN, COUNT, SLOT, POSITION = range(5)
-"""What a row reads: its place in the cache, its first token among the T, how many; the first one's slot in the cache and its position."""
+SCALE, SOURCE_SCALE = 5, 6
+"""Numbers of a layer, float32: the ε of its five norms, the scale of its scores, and of those of the source."""
+HEADS, GROUPS, WIDTH, HIDDEN, BATCH, ROOM, READ = range(7)
+ROW, BEGIN, COUNT, SLOT, POSITION, START, STOP = range(7)
+"""What a row reads: its place in the cache, its first token among the T, how many; the first one's slot in the cache and its position;
+where its source begins and ends among all."""
 SHARE = 8
 """Tokens that are normalised as one item."""
-PHASES = 8
+PHASES = 5
+"""Turns of a part."""
 
 
 @kernel
@@ -112,19 +116,35 @@ def turned(line, numbers, which, x, position, rotations):
         rotate(x, rotations[position, 0], rotations[position, 1])
 
 
+@helper
+def interval(row, t, window, source):
+    """(first, last + 1) of the keys that the t-th new token of a row sees."""
+    if source:
+        return row[START], row[STOP]
+    stop = row[SLOT] + t + 1
+    return max(stop - window, 0) if window > 0 else 0, stop
+
+
 @kernel
-def look(parts, answers, row, head, share, keys, values, window, scale, space, four):
-    """The queries of a row's new tokens, of `share` heads from `head` on, which share keys (K, M) and values (M, K) -> their answers."""
+def look(parts, answers, row, head, share, keys, values, window, source, scale, near, space, four):
+    """The queries of a row's new tokens, of `share` heads from `head` on, which share keys (K, M) and values (M, K) -> their answers.
+    `near` (N, distances): where scores begin, already divided by the scale; (0, ...): at zero."""
     begin, new, slot = row[BEGIN], row[COUNT], row[SLOT]
     for r in range(0, share * new, 4):
         count = min(4, share * new - r)
         first, last = keys.shape[1], 0
         for i in range(count):
             t = (r + i) % new
-            first, last = min(first, max(slot + t - window + 1, 0) if window > 0 else 0), max(last, slot + t + 1)
+            start, stop = interval(row, t, window, source)
+            first, last = min(first, start), max(last, stop)
             four[i] = parts[begin + t, head + (r + i) // new]
         scores = numba.carray(floats(space.ctypes.data), (count, last - first))
         scores[:, :] = f32(0.0)
+        if near.shape[0] > 0 and not source:
+            for i in range(count):
+                h, t = head + (r + i) // new, (r + i) % new
+                for j in range(last - first):
+                    scores[i, j] = near[h, min(max(slot + t - first - j, 0), near.shape[1] - 1)]
         if count == 4:
             gather4(four, keys, first, scores)
         else:
@@ -132,8 +152,8 @@ def look(parts, answers, row, head, share, keys, values, window, scale, space, f
                 gather(four[i], keys, first, scores[i])
         for i in range(count):
             t = (r + i) % new
-            low = (max(slot + t - window + 1, 0) if window > 0 else 0) - first
-            total = softmax(scores[i], low, slot + t + 1 - first, scale)
+            start, stop = interval(row, t, window, source)
+            total = softmax(scores[i], start - first, stop - first, scale)
             answer = answers[begin + t, head + (r + i) // new]
             answer[:] = f32(0.0)
             gather(scores[i], values[first:last], 0, answer)
@@ -141,7 +161,7 @@ def look(parts, answers, row, head, share, keys, values, window, scale, space, f
 
 
 @kernel
-def looked(line, numbers, qkv, rows, memory, rotations, sizes, out, space, turns, turn):
+def looked(line, numbers, qkv, rows, memory, rotations, near, sizes, out, space, turns, turn):
     """qkv (T, (N + 2 G) K) -> out (T, N K): every row's new keys and values into the cache, then its queries' answers, by key head."""
     heads, groups, width, room = sizes[HEADS], sizes[GROUPS], sizes[WIDTH], sizes[ROOM]
     share, tokens = heads // groups, qkv.shape[0]
@@ -166,32 +186,70 @@ def looked(line, numbers, qkv, rows, memory, rotations, sizes, out, space, turns
                 keys[row[ROW], g, j, slot + i] = mine[heads + g, j]
                 values[row[ROW], g, slot + i, j] = mine[heads + groups + g, j]
         mine_keys, mine_values = keys[row[ROW], g], values[row[ROW], g]
-        look(parts, answers, row, g * share, share, mine_keys, mine_values, line[WINDOW], numbers[SCALE], space, four)
+        look(parts, answers, row, g * share, share, mine_keys, mine_values, line[WINDOW], False, numbers[SCALE], near, space, four)
+        take(turns, turn + DONE)
+    wait(turns, turn, count)
+
+
+@kernel
+def sought(numbers, queries, rows, memory, near, sizes, out, space, turns, turn):
+    """queries (T, N K) -> out (T, N K): what each finds in the source of its row, by head."""
+    heads, width, tokens = sizes[HEADS], sizes[WIDTH], queries.shape[0]
+    keys = numba.carray(floats(memory[2]), (heads, width, sizes[READ]))
+    values = numba.carray(floats(memory[3]), (heads, sizes[READ], width))
+    parts = numba.carray(floats(queries.ctypes.data), (tokens, heads, width))
+    answers = numba.carray(floats(out.ctypes.data), (tokens, heads, width))
+    four = np.empty((4, width), np.float32)
+    count = rows.shape[0] * heads
+    while True:
+        item = take(turns, turn)
+        if item >= count:
+            break
+        row, h = rows[item // heads], item % heads
+        look(parts, answers, row, h, 1, keys[h], values[h], 0, True, numbers[SOURCE_SCALE], near, space, four)
         take(turns, turn + DONE)
     wait(turns, turn, count)
 
 
 @parallel
-def step(plan, numbers, x, rows, memory, rotations, sizes, threads):
-    """plan (layers, LAYER_WIDTH) and numbers (layers, 5): the model · x (T, D), in place · rows (rows, 5) int64 · memory (layers, 2):
-    where the keys (B, G, K, M) and the values (B, G, M, K) lie · rotations (positions, 2, K / 2), or (0, ...) where nothing turns."""
+def step(plan, numbers, x, rows, memory, rotations, near, sizes, threads):
+    """plan (layers, LAYER_WIDTH) and numbers (layers, 7): the model · x (T, D), in place · rows (rows, 7) int64 · memory (layers, 4):
+    where the keys (B, G, K, M) and the values (B, G, M, K) lie, and those of the sources, (N, K, S) and (N, S, K) · rotations
+    (positions, 2, K / 2), or (0, ...) where nothing turns · near (N, distances): what scores have by distance, or (0, ...)."""
     tokens, dim = x.shape
     heads, width = sizes[HEADS], sizes[WIDTH]
     normal, answers = np.empty((tokens, dim), np.float32), np.empty((tokens, heads * width), np.float32)
     qkv, inner = np.empty((tokens, (heads + 2 * sizes[GROUPS]) * width), np.float32), np.empty((tokens, sizes[HIDDEN]), np.float32)
-    turns = np.zeros(plan.shape[0] * PHASES * APART, np.int64)
+    queries = np.empty((tokens if sizes[READ] > 0 else 0, heads * width), np.float32)
+    turns = np.zeros(plan.shape[0] * 3 * PHASES * APART, np.int64)
     for _ in prange(threads):
         part, panel = np.empty((tokens, LANES), np.float32), np.empty((PANEL, LANES), np.float32)
-        space = np.empty(4 * sizes[ROOM], np.float32)
+        space = np.empty(4 * max(sizes[ROOM], sizes[READ]), np.float32)
         for layer in range(plan.shape[0]):
-            line, turn = plan[layer], layer * PHASES * APART
-            for half in range(2):  # x + attention(norm x), then x + mlp(norm x)
-                normalised(line, half, numbers[layer, half], x, normal, turns, turn)
-                if half == 0:
-                    projected(line[QKV : QKV + MATRIX], normal, False, qkv, part, panel, turns, turn + APART)
-                    looked(line, numbers[layer], qkv, rows, memory[layer], rotations, sizes, answers, space, turns, turn + 2 * APART)
-                    projected(line[OUT : OUT + MATRIX], answers, True, x, part, panel, turns, turn + 3 * APART)
+            line, post = plan[layer], plan[layer, POST] > 0
+            for which in range(3):
+                turn = (layer * 3 + which) * PHASES * APART
+                if which == SOURCE and sizes[READ] == 0:
+                    continue
+                if not post:
+                    normalised(line, which, numbers[layer, which], x, normal, turns, turn)
+                given = x if post else normal
+                turn += APART
+                if which == OWN:
+                    projected(line[QKV : QKV + MATRIX], given, False, qkv, part, panel, turns, turn)
+                    turn += APART
+                    looked(line, numbers[layer], qkv, rows, memory[layer], rotations, near, sizes, answers, space, turns, turn)
+                    turn += APART
+                    projected(line[OUT : OUT + MATRIX], answers, True, x, part, panel, turns, turn)
+                elif which == SOURCE:
+                    projected(line[ASK : ASK + MATRIX], given, False, queries, part, panel, turns, turn)
+                    turn += APART
+                    sought(numbers[layer], queries, rows, memory[layer], near, sizes, answers, space, turns, turn)
+                    turn += APART
+                    projected(line[TOLD : TOLD + MATRIX], answers, True, x, part, panel, turns, turn)
                 else:
-                    hidden(line, normal, inner, part, panel, turns, turn + APART)
-                    projected(line[DOWN : DOWN + MATRIX], inner, True, x, part, panel, turns, turn + 2 * APART)
-                turn += 4 * APART
+                    hidden(line, given, inner, part, panel, turns, turn)
+                    turn += APART
+                    projected(line[DOWN : DOWN + MATRIX], inner, True, x, part, panel, turns, turn)
+                if post:
+                    normalised(line, which, numbers[layer, which], x, x, turns, turn + APART)
