@@ -17,7 +17,6 @@ from beside import MINE, options, ratio, report, table
 from shapes import checkpoint, letter
 
 TORCH = "import torch"
-OURS = "import sys; from harken.cli import main; sys.exit(main(['generate', {folder!r}, {text!r}, '--max-new-tokens', '1']))"
 THEIRS = """
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -33,11 +32,11 @@ def main() -> None:
     asked = options(__doc__ or "")
     model = "gpt2" if asked.tiny else "gpt2-124m"
     folder = checkpoint(model)
-    given = {"folder": str(folder), "text": letter(4) + letter(5)}
+    text = letter(4) + letter(5)
     programs = {
-        "import torch": ("harken", TORCH),
-        MINE: ("harken", OURS.format(**given)),
-        "transformers": ("transformers", THEIRS.format(**given)),
+        "import torch": ("harken", ["-c", TORCH]),
+        MINE: ("harken", ["-m", "harken", "generate", str(folder), text, "--max-new-tokens", "1"]),
+        "transformers": ("transformers", ["-c", THEIRS.format(folder=str(folder), text=text)]),
     }
     seen: dict[str, list[float]] = {name: [] for name in programs}
     for turn in range(asked.rounds + 1):
@@ -62,12 +61,12 @@ def main() -> None:
     report("start", "Starting", lines, asked, ("transformers",))
 
 
-def timed(python: Path, program: str, threads: int) -> float | None:
+def timed(python: Path, program: list[str], threads: int) -> float | None:
     """Seconds of a whole process; None, and its last words, when it fails."""
     env = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
     env.pop("PYTHONPATH", None)
     began = time.perf_counter()
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True, env=env, cwd=peers.ROOT, check=False)
+    done = subprocess.run([python, *program], capture_output=True, text=True, env=env, cwd=peers.ROOT, check=False)
     if done.returncode:
         print((done.stderr.strip().splitlines() or ["it failed"])[-1])
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import inspect
 import io
@@ -29,12 +30,25 @@ from .commands.table import COMMANDS, GROUPS
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 METAVARS = {int: "N", float: "X", str: "TEXT", Any: "TEXT"}
 
+SELDOM = 1_000
+"""Collections of garbage among young objects for one among all, in place of 10: torch alone brings a million that stay, and to look through
+them ten times on the way to the first token takes longer than to load the model."""
+
 # typer 0.29 carries its own copy of click, older ones import click; what both export is a child of the error we are after.
 UsageError: Any = typer.BadParameter.__base__
 
 
 def main(argv: Sequence[str] | None = None, commands: Mapping[str, str] = COMMANDS) -> int:
     """Run one command line (default: this process's) and return its exit code; `commands` maps names to modules that hold them."""
+    gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
+    try:
+        return _main(argv, commands)
+    finally:
+        if argv is None:
+            gc.freeze()  # the process ends: nothing is to be looked through once more
+
+
+def _main(argv: Sequence[str] | None, commands: Mapping[str, str]) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     end = words.index("--") if "--" in words else len(words)
     debug = "--debug" in words[:end]  # taken out here, so that it may stand before or behind the command
