@@ -24,6 +24,7 @@ from torch import Tensor
 from ..base.errors import InputError
 from ..nn.kernels.exact import use_threads
 from ..nn.kernels.leaders import leaders
+from .bars import all_bars
 from .plan import Plan
 from .processors import OUT, apply
 from .rows import Row
@@ -33,6 +34,8 @@ BEHIND = -1e9
 """Added to the score of what must come last: beams that still say what the first one says, texts that have ended."""
 BLOCK = 64
 """Scores of which first only the highest is looked at."""
+FEW = 64
+"""Tokens that may be barred of a row while the highest scores of all are looked for."""
 
 
 class Candidate(NamedTuple):
@@ -108,12 +111,13 @@ class Beams:
         self.all = [Group(i // self.turns, i % self.turns, list(rows[at : at + self.size])) for i, at in enumerate(starts)]
         self.live = self.all
         asked = plan.options
-        self.bare = not (plan.processors or plan.constraint or asked.do_sample) and self.turns == 1  # the model's own scores decide
+        self.plain = not (plan.constraint or asked.do_sample) and self.turns == 1
 
     def step(self, known: Tensor, scores: Tensor) -> Step:
         """Every beam gets its next token, or makes room for a better one."""
-        if scores is known and self.bare and known.dtype == torch.float32 and known.device.type == "cpu":
-            found = first_of(self.live, known, self._count(known.shape[1]))
+        bare = scores is known and self.plain and known.dtype == torch.float32 and known.device.type == "cpu"
+        found = self._first(known) if bare else None
+        if found is not None:
             return self._step([group.advance(of_group, self.plan) for group, of_group in zip(self.live, found, strict=True)])
         logs = F.log_softmax(known.float(), -1)
         scores = logs if scores is known else scores.float()  # what is guided are log-probabilities already
@@ -148,6 +152,13 @@ class Beams:
                 row.sample = rank
                 out.append(row)
         return out
+
+    def _first(self, known: Tensor) -> list[list[Candidate]] | None:
+        """The candidates of each group, where the model's own scores decide, but for a few tokens that are barred; else None."""
+        bars = all_bars(self.plan.processors, [row for group in self.live for row in group.rows], known.shape[1])
+        if bars is None or max(map(len, bars)) > FEW:
+            return None
+        return first_of(self.live, known, self._count(known.shape[1]), bars)
 
     def _of(self, scores: Tensor, places: Sequence[int]) -> Tensor:
         """scores (A, V) of all groups -> (G · K, V) of those at `places`."""
@@ -205,13 +216,20 @@ def fork(row: Row) -> Row:
     return other
 
 
-def first_of(groups: Sequence[Group], logits: Tensor, count: int) -> list[list[Candidate]]:
-    """logits (G · K, V) -> C candidates of each group where nothing but the model's own scores decides: those that `leading` finds."""
-    each, rows = min(count, logits.shape[1]), len(logits)
+def first_of(groups: Sequence[Group], logits: Tensor, count: int, bars: Sequence[np.ndarray]) -> list[list[Candidate]]:
+    """logits (G · K, V) -> C candidates of each group where nothing decides but the model's own scores and `bars`, the ids that each row
+    does not go on with: those that `leading` finds."""
+    most = max(map(len, bars))
+    each, rows = min(count + most, logits.shape[1]), len(logits)
     so_far = np.array([score for group in groups for score in group.scores], np.float32)
     totals, ids, logs = np.empty((rows, each), np.float32), np.empty((rows, each), np.int64), np.empty((rows, each), np.float32)
     use_threads(8 * logits.numel())
     leaders(logits.contiguous().numpy(), so_far, totals, ids, logs)
+    if most:
+        out = np.full((rows, most), -1)
+        for row, some in zip(out, bars, strict=True):
+            row[: len(some)] = some
+        totals[(ids[:, :, None] == out[:, None]).any(-1)] = OUT
     shape = (len(groups), -1)
     order = np.argsort(-totals.reshape(shape), 1, kind="stable")[:, :count]
     best, tokens, own = (np.take_along_axis(part.reshape(shape), order, 1) for part in (totals, ids, logs))

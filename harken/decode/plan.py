@@ -16,7 +16,7 @@ from ..checkpoint.load import opened
 from ..data.segments import speakers_of
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
-from . import filters, processors
+from . import bars, filters, processors
 from .options import DecodeOptions
 from .processors import Processor
 from .settle import Settled, settle
@@ -116,24 +116,24 @@ def changing(found: Settled, model: Model, tokenizer: Tokenizer, ends: Sequence[
     if asked.presence_penalty:
         yield processors.Presence(asked.presence_penalty)
     if asked.no_repeat_ngram_size:
-        yield processors.NoRepeatNgram(asked.no_repeat_ngram_size)
+        yield bars.NoRepeatNgram(asked.no_repeat_ngram_size)
     if asked.encoder_no_repeat_ngram_size:
-        yield processors.EncoderNoRepeatNgram(asked.encoder_no_repeat_ngram_size)
+        yield bars.EncoderNoRepeatNgram(asked.encoder_no_repeat_ngram_size)
     if words := bad_words(asked.bad_words, tokenizer, ends) + found.bad_words:
-        yield processors.BadWords(words)
+        yield bars.BadWords(words)
     if asked.min_length and ends:
-        yield processors.MinLength(asked.min_length, tuple(ends))
+        yield bars.MinLength(asked.min_length, tuple(ends))
     if asked.min_new_tokens and ends:
-        yield processors.MinNewTokens(asked.min_new_tokens, tuple(ends))
+        yield bars.MinNewTokens(asked.min_new_tokens, tuple(ends))
     if (first := first_id(asked, model)) is not None:
         yield processors.ForcedBos(first)
     if asked.forced_eos_token_id:
         yield processors.ForcedEos(asked.forced_eos_token_id)
     who = speakers_of(tokenizer)  # a reply is one turn
     if never := tuple(dict.fromkeys((*asked.suppress_tokens, *(() if who is None else (who.first, who.second))))):
-        yield processors.Suppress(never)
+        yield bars.Suppress(never)
     if asked.begin_suppress_tokens:
-        yield processors.BeginSuppress(asked.begin_suppress_tokens)
+        yield bars.BeginSuppress(asked.begin_suppress_tokens)
 
 
 def drawing(asked: DecodeOptions, keep: int) -> Iterable[Processor]:

@@ -8,7 +8,6 @@ A rows · V vocabulary
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,9 +73,9 @@ class RepetitionPenalty:
         needed(self.penalty > 0, "repetition_penalty", self.penalty, "above 0")
 
     def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        places = _places(logits, [_text(past) for past in pasts])
-        held = logits[places]
-        return logits.index_put(places, torch.where(held < 0, held * self.penalty, held / self.penalty))
+        at = places(logits, [text_of(past) for past in pasts])
+        held = logits[at]
+        return logits.index_put(at, torch.where(held < 0, held * self.penalty, held / self.penalty))
 
 
 @dataclass(frozen=True)
@@ -99,82 +98,7 @@ class Presence:
         return _less(logits, pasts, self.penalty, each=False)
 
 
-@dataclass(frozen=True)
-class NoRepeatNgram:
-    """No `n` ids in a row come twice in a text, its beginning included."""
-
-    n: int
-
-    def __post_init__(self) -> None:
-        needed(self.n > 0, "no_repeat_ngram_size", self.n, "at least 1")
-
-    def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        texts = [_text(past) for past in pasts]
-        return barred(logits, [_continued(text, text, self.n) for text in texts])
-
-
-@dataclass(frozen=True)
-class EncoderNoRepeatNgram:
-    """No `n` ids in a row of the source come in the text; in a decoder, none of its prompt."""
-
-    n: int
-
-    def __post_init__(self) -> None:
-        needed(self.n > 0, "encoder_no_repeat_ngram_size", self.n, "at least 1")
-
-    def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        read = [_array(past.begun if past.source is None else past.source) for past in pasts]
-        return barred(logits, [_continued(_text(past), source, self.n) for past, source in zip(pasts, read, strict=True)])
-
-
-@dataclass(frozen=True)
-class BadWords:
-    """The last id of each of `words` (ids) is not chosen where the text ends with all its others."""
-
-    words: tuple[tuple[int, ...], ...]
-
-    def __post_init__(self) -> None:
-        needed(all(word and min(word) >= 0 for word in self.words), "bad_words", self.words, "sequences of ids, none of them empty")
-
-    @functools.cached_property
-    def _tables(self) -> list[np.ndarray]:
-        """(words, length) ids, for each length there is."""
-        lengths = sorted({len(word) for word in self.words})
-        return [np.array([word for word in self.words if len(word) == length], np.int64) for length in lengths]
-
-    def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        known(logits, (id for word in self.words for id in word), "bad_words")
-        return barred(logits, [self._of(_text(past)) for past in pasts])
-
-    def _of(self, text: np.ndarray) -> np.ndarray:
-        found = [_NONE]
-        for table in self._tables:
-            if (begun := table.shape[1] - 1) <= len(text):
-                found.append(table[(table[:, :-1] == text[len(text) - begun :]).all(1), -1])
-        return np.concatenate(found)
-
-
 # ---- always, or at a place
-
-
-@dataclass(frozen=True)
-class Suppress:
-    """`ids` are never chosen."""
-
-    ids: tuple[int, ...]
-
-    def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        return barred(logits, [_array(self.ids)] * len(pasts))
-
-
-@dataclass(frozen=True)
-class BeginSuppress:
-    """`ids` are not the first that is written."""
-
-    ids: tuple[int, ...]
-
-    def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        return barred(logits, [_NONE if past.ids else _array(self.ids) for past in pasts])
 
 
 @dataclass(frozen=True)
@@ -184,32 +108,10 @@ class LogitBias:
     bias: Mapping[int, float]
 
     def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        known(logits, self.bias, "logit_bias")
+        known(logits.shape[-1], self.bias, "logit_bias")
         ids = torch.tensor(list(self.bias), dtype=torch.int64, device=logits.device)
         amounts = torch.tensor(list(self.bias.values()), dtype=logits.dtype, device=logits.device)
         return logits.index_copy(1, ids, logits[:, ids] + amounts)
-
-
-@dataclass(frozen=True)
-class MinLength:
-    """The text does not end (with one of `ends`) before it has `n` ids, its beginning included."""
-
-    n: int
-    ends: tuple[int, ...]
-
-    def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        return barred(logits, [_array(self.ends) if len(past.begun) + len(past.ids) < self.n else _NONE for past in pasts])
-
-
-@dataclass(frozen=True)
-class MinNewTokens:
-    """The text does not end (with one of `ends`) before `n` ids were written."""
-
-    n: int
-    ends: tuple[int, ...]
-
-    def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        return barred(logits, [_array(self.ends) if len(past.ids) < self.n else _NONE for past in pasts])
 
 
 @dataclass(frozen=True)
@@ -219,7 +121,11 @@ class ForcedBos:
     id: int
 
     def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        return forced(logits, [len(past.begun) + len(past.ids) == 1 for past in pasts], (self.id,), "forced_bos_token_id")
+        return forced(logits, [self.forces(past) for past in pasts], (self.id,), "forced_bos_token_id")
+
+    def forces(self, past: Past) -> bool:
+        """Whether the next id is that one."""
+        return len(past.begun) + len(past.ids) == 1
 
 
 @dataclass(frozen=True)
@@ -229,12 +135,16 @@ class ForcedEos:
     ids: tuple[int, ...]
 
     def __call__(self, logits: Tensor, pasts: Sequence[Past]) -> Tensor:
-        return forced(logits, [len(past.ids) == past.limit - 1 for past in pasts], self.ids, "forced_eos_token_id")
+        return forced(logits, [self.forces(past) for past in pasts], self.ids, "forced_eos_token_id")
+
+    def forces(self, past: Past) -> bool:
+        """Whether the next id is one of them."""
+        return len(past.ids) == past.limit - 1
 
 
-# ---- for this file and `filters`
+# ---- for this file, `bars` and `filters`
 
-_NONE = np.zeros(0, np.int64)
+NONE = np.zeros(0, np.int64)
 
 
 def needed(holds: bool, option: str, value: object, should: str) -> None:
@@ -243,23 +153,16 @@ def needed(holds: bool, option: str, value: object, should: str) -> None:
         raise InputError(f"{option} is {value}, but should be {should}")
 
 
-def known(logits: Tensor, ids: Iterable[int], option: str) -> None:
-    """InputError where an option names an id that the logits (A, V) do not have."""
-    wrong = next((id for id in ids if not 0 <= id < logits.shape[-1]), None)
+def known(vocab: int, ids: Iterable[int], option: str) -> None:
+    """InputError where an option names an id that a vocabulary of so many tokens does not have."""
+    wrong = next((id for id in ids if not 0 <= id < vocab), None)
     if wrong is not None:
-        raise InputError(f"{option} names the token id {wrong}, which is outside the vocabulary of {logits.shape[-1]:,} tokens")
-
-
-def barred(logits: Tensor, ids: Sequence[np.ndarray]) -> Tensor:
-    """logits (A, V) with -inf at the ids of each row; ids that are not among the V cannot be chosen anyhow."""
-    if not any(len(row) for row in ids):
-        return logits
-    return logits.index_put(_places(logits, ids), logits.new_tensor(OUT))
+        raise InputError(f"{option} names the token id {wrong}, which is outside the vocabulary of {vocab:,} tokens")
 
 
 def forced(logits: Tensor, rows: Sequence[bool], ids: Sequence[int], option: str) -> Tensor:
     """logits (A, V), where of the rows that `rows` says only `ids` are left, with the logit 0."""
-    known(logits, ids, option)
+    known(logits.shape[-1], ids, option)
     if not any(rows):
         return logits
     only = torch.full_like(logits[0], OUT)
@@ -268,32 +171,26 @@ def forced(logits: Tensor, rows: Sequence[bool], ids: Sequence[int], option: str
 
 
 def _less(logits: Tensor, pasts: Sequence[Past], penalty: float, each: bool) -> Tensor:
-    counted = [np.unique(_array(past.ids), return_counts=True) for past in pasts]
+    counted = [np.unique(array_of(past.ids), return_counts=True) for past in pasts]
     inside = [(ids < logits.shape[-1], ids, counts) for ids, counts in counted]
-    places = _places(logits, [ids[kept] for kept, ids, _ in inside])
+    at = places(logits, [ids[kept] for kept, ids, _ in inside])
     times = np.concatenate([counts[kept] for kept, _, counts in inside]) if each and inside else 1
-    return logits.index_put(places, logits[places] - penalty * torch.as_tensor(times, dtype=logits.dtype, device=logits.device))
+    return logits.index_put(at, logits[at] - penalty * torch.as_tensor(times, dtype=logits.dtype, device=logits.device))
 
 
-def _array(ids: Sequence[int]) -> np.ndarray:
+def array_of(ids: Sequence[int]) -> np.ndarray:
+    """int64."""
     return np.asarray(ids, np.int64)
 
 
-def _text(past: Past) -> np.ndarray:
-    return np.concatenate([_array(past.begun), _array(past.ids)])
+def text_of(past: Past) -> np.ndarray:
+    """All ids of a row's text, its beginning included."""
+    return np.concatenate([array_of(past.begun), array_of(past.ids)])
 
 
-def _continued(text: np.ndarray, source: np.ndarray, n: int) -> np.ndarray:
-    """The ids that follow, somewhere in `source`, the n - 1 ids that `text` ends with."""
-    if len(source) < n or len(text) < n - 1:
-        return _NONE
-    windows = np.lib.stride_tricks.sliding_window_view(source, n)
-    return windows[(windows[:, :-1] == text[len(text) - (n - 1) :]).all(1), -1]
-
-
-def _places(logits: Tensor, ids: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+def places(logits: Tensor, ids: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Row and column of every id of every row, for those that the vocabulary has. The same place may come more than once."""
-    columns = np.concatenate([*ids, _NONE])
+    columns = np.concatenate([*ids, NONE])
     rows = np.repeat(np.arange(len(ids)), [len(row) for row in ids])
     inside = columns < logits.shape[-1]
     return torch.from_numpy(rows[inside]).to(logits.device), torch.from_numpy(columns[inside]).to(logits.device)

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from ..nn.attend import attend
 from ..nn.block import Block
 from ..nn.call import Call
+from ..nn.decoder import Decoder
 from ..nn.embedding import Embedding
 from ..nn.mlp import MLP
-from ..nn.decoder import Decoder
 from ..nn.position import Learned
 from ..nn.scores import unit
 from ..nn.stack import Stack

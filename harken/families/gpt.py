@@ -14,9 +14,9 @@ from torch import nn
 
 from ..nn.attention import SelfAttention
 from ..nn.block import Block
+from ..nn.decoder import Decoder
 from ..nn.embedding import Embedding
 from ..nn.mlp import MLP
-from ..nn.decoder import Decoder
 from ..nn.position import Learned
 from ..nn.stack import Stack
 from .config import Config, must_divide

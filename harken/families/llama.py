@@ -11,9 +11,9 @@ from torch import nn
 from ..base.errors import InputError
 from ..nn.attention import SelfAttention
 from ..nn.block import Block
+from ..nn.decoder import Decoder
 from ..nn.embedding import Embedding
 from ..nn.mlp import MLP
-from ..nn.decoder import Decoder
 from ..nn.position import Rotary
 from ..nn.stack import Stack
 from . import rope

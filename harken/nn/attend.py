@@ -85,7 +85,7 @@ def attend(
         return exact(q, k, v, look, scale, bias)
     if bias is None and narrow(q, v, look):
         look.seen = look.seen or Seen.of(look.mask, len(q), q.shape[2], look.keys)
-        return attend_learning(*(t.bfloat16() for t in (q, k, v)), look.seen, scale, dropout)
+        return attend_learning(q.bfloat16(), k.bfloat16(), v.bfloat16(), look.seen, scale, dropout)
     if look.apart is not None:
         return apart(q, k, v, look.apart, scale, dropout)
     if look.allowed is None and look.mask.branches is not None:

@@ -143,7 +143,8 @@ class Model(nn.Module):
         self._step = self._make_step()
 
     def _make_step(self) -> Step | None:
-        return Step.of(self.stack) if self.packed and self.steps else None
+        stack: Any = self.stack if self.packed and self.steps else None
+        return None if stack is None else Step.of(stack)
 
     def train(self, mode: bool = True):
         if mode:

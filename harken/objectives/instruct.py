@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..base.errors import InputError
 from ..data.turns import Turns
-from ..nn.mask import Mask
 from ..nn.decoder import Decoder
+from ..nn.mask import Mask
 from ..nn.models import Model
 from .causal import Loss
 

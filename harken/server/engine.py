@@ -121,8 +121,11 @@ class Engine:
             if not answer.done():
                 answer.set_exception(found) if isinstance(found, Exception) else answer.set_result(found)
 
+        def tell(found: Any) -> None:
+            loop.call_soon_threadsafe(settle, found)
+
         self._works += 1
-        self._inbox.put(made(lambda found: loop.call_soon_threadsafe(settle, found), answer.cancelled))
+        self._inbox.put(made(tell, answer.cancelled))
         try:
             return await asyncio.wait_for(answer, self.limits.max_seconds)
         except TimeoutError:

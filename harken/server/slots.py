@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from ..nn.cache import KeyValueCache
-from ..nn.mask import Mask
 from ..nn.decoder import Decoder
+from ..nn.mask import Mask
 from ..nn.models import Model
 
 SHORTEST = 64

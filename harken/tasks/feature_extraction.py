@@ -43,9 +43,9 @@ def once(tools: Tools, options: Options) -> Options:
 
 def with_states(tools: Tools) -> None:
     """InputError for a model that has no hidden state for each token, but counts, or a state of its own kind."""
+    from ..nn.decoder import Decoder
     from ..nn.encoder import Encoder
     from ..nn.encoder_decoder import EncoderDecoder
-    from ..nn.decoder import Decoder
 
     if not isinstance(tools.model, Encoder | Decoder | EncoderDecoder):
         raise InputError(f"a {tools.model.config.model_type} model has no hidden states to give for {tools.asked}: take a Transformer")

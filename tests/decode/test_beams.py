@@ -289,7 +289,7 @@ def test_a_stream_may_go_two_ways() -> None:
 
 @pytest.mark.parametrize(("vocab", "beams", "count"), [(7, 4, 8), (61, 2, 4), (640, 3, 9), (4_103, 4, 8)])
 def test_the_kernel_finds_what_torch_does(vocab: int, beams: int, count: int) -> None:
-    """Where the model's own scores decide, equals and what is barred included."""
+    """Where the model's own scores decide, equals, what is barred and what cannot be included."""
     random = torch.Generator().manual_seed(vocab)
     for step in range(20):
         logits = torch.randn(3 * beams, vocab, generator=random) * 3
@@ -301,13 +301,19 @@ def test_the_kernel_finds_what_torch_does(vocab: int, beams: int, count: int) ->
         for group in groups:
             group.scores = torch.randn(beams, generator=random).tolist()
         totals = logits.log_softmax(-1) + torch.tensor([score for group in groups for score in group.scores])[:, None]
+        bars = [logits[i].argsort(descending=True)[: (i + step) % 3].numpy() for i in range(len(logits))]
+        for row, some in zip(totals, bars, strict=True):
+            row[some] = float("-inf")
         want = totals.unflatten(0, (3, beams)).flatten(1)
-        for found, all_of, own in zip(first_of(groups, logits, count), want, logits.log_softmax(-1).unflatten(0, (3, beams)), strict=True):
+        for found, all_of, own in zip(
+            first_of(groups, logits, count, bars), want, logits.log_softmax(-1).unflatten(0, (3, beams)), strict=True
+        ):
             assert torch.allclose(torch.tensor([one.score for one in found]), all_of.sort(descending=True).values[:count], atol=1e-5)
             assert len({(one.beam, one.token) for one in found}) == count
             assert all(abs(one.logprob - float(own[one.beam, one.token])) < 1e-5 for one in found if one.score > float("-inf"))
-        alone = [first_of([group], logits[i * beams : (i + 1) * beams], count)[0] for i, group in enumerate(groups)]
-        assert alone == first_of(groups, logits, count)
+        parts = [slice(i * beams, (i + 1) * beams) for i in range(3)]
+        alone = [first_of([group], logits[part], count, bars[part])[0] for group, part in zip(groups, parts, strict=True)]
+        assert alone == first_of(groups, logits, count, bars)
         if step % 3 == 1:  # of equals the first
             places = [[one.beam * vocab + one.token for one in found] for found in alone]
             scores = [[one.score for one in found] for found in alone]

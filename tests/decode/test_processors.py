@@ -11,21 +11,24 @@ from transformers.generation import logits_process as peer
 
 from harken.base.errors import InputError
 from harken.decode import filters
-from harken.decode.filters import Epsilon, Eta, MinP, Temperature, TopK, TopP, Typical
-from harken.decode.processors import (
+from harken.decode.bars import (
     BadWords,
     BeginSuppress,
     EncoderNoRepeatNgram,
+    MinLength,
+    MinNewTokens,
+    NoRepeatNgram,
+    Suppress,
+    all_bars,
+)
+from harken.decode.filters import Epsilon, Eta, MinP, Temperature, TopK, TopP, Typical
+from harken.decode.processors import (
     ForcedBos,
     ForcedEos,
     Frequency,
     LogitBias,
-    MinLength,
-    MinNewTokens,
-    NoRepeatNgram,
     Presence,
     RepetitionPenalty,
-    Suppress,
     apply,
     described,
 )
@@ -339,3 +342,17 @@ def test_a_chain_is_applied_in_order_and_can_be_printed():
 def test_what_cannot_be_is_said(make, said):
     with pytest.raises(InputError, match=said):
         make()
+
+
+def test_what_is_barred_is_known_without_logits_where_nothing_else_is_done() -> None:
+    rows = rows_of(random_ids(3, 20, 6))
+    logits = random_logits(3, 6)
+    some = (NoRepeatNgram(2), Suppress((5, 1)), BadWords(((3,),)), MinNewTokens(100, (0, 9)), ForcedEos((2,)), ForcedBos(4))
+    bars = all_bars(some, rows, 6)
+    assert bars is not None
+    for out, ids in zip(apply(some, logits, rows), bars, strict=True):
+        assert sorted({*torch.isinf(out).nonzero().flatten().tolist(), 9}) == ids.tolist()
+    assert all_bars((*some, LogitBias({1: 2.0})), rows, 6) is None
+    rows[1].limit = len(rows[1].ids) + 1  # the last token is forced
+    assert all_bars(some, rows, 6) is None
+    assert [len(ids) for ids in all_bars((), rows, 6) or ()] == [0, 0, 0]

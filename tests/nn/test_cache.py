@@ -9,8 +9,8 @@ import torch
 
 from harken.base.errors import InputError
 from harken.nn.cache import KeyValueCache
-from harken.nn.mask import Mask
 from harken.nn.decoder import Decoder
+from harken.nn.mask import Mask
 
 Tiny = Callable[[str], Decoder]
 CASES = [(name, packed) for name in ("gpt2", "llama", "llama-odd", "gpt", "qwen3") for packed in (True, False)]

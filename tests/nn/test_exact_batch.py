@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from harken.families.table import build, config_class
-from harken.nn.mask import Mask
 from harken.nn.decoder import Decoder
+from harken.nn.mask import Mask
 
 Tiny = Callable[[str], Decoder]
 NAMES = ["gpt2", "gpt2-odd", "llama", "llama-odd", "gpt", "qwen3"]

@@ -15,10 +15,10 @@ from torch import nn
 from harken.base.errors import InputError
 from harken.families.mistral import MistralConfig
 from harken.families.table import build
+from harken.nn.decoder import Decoder
 from harken.nn.linear import Linear
 from harken.nn.mask import Mask
 from harken.nn.mlp import MLP
-from harken.nn.decoder import Decoder
 from harken.nn.position import Rotary
 
 Tiny = Callable[[str], Decoder]

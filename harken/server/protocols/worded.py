@@ -104,7 +104,8 @@ def answer_of(writing: Writing, index: int, text: str, spoken: bool) -> Answer:
     found = writing.found[index]
     if spoken:
         voice = Spoken(writing.served.speech)
-        voice.push(text), voice.flush()
+        voice.push(text)
+        voice.flush()
         text = voice.text
     else:
         text = text[len(writing.rows[index].prompt.shown) :]
