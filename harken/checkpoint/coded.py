@@ -56,7 +56,8 @@ def written(model: Model, table: dict[str, names.Rule], kind: str) -> Iterator[t
             continue
         rows = tensor.T if place.transposed else tensor
         width = rows.shape[1] if own == "int8" else rows.shape[1] // 2
-        for name, array in hold(rows, own).table().items():
+        held: Any = hold(rows, own)
+        for name, array in held.table().items():
             part = torch.from_numpy(array[: len(rows), : width if name == "codes" else None])
             part = part if name == "codes" else part.contiguous().view(torch.bfloat16)
             part = part.T if place.transposed else part

@@ -35,13 +35,22 @@ def pieces(held: Held, n: int, k: int, dtype: torch.dtype) -> Iterator[tuple[sli
 
 def _decoded(held: Bytes | Nibbles | Half, blocks: slice) -> Tensor:
     """(B, K', 64) float32, a multiple of what `quant.decode` does, in the kernels' own layout."""
-    codes = torch.from_numpy(held.w[blocks])
+    words = held.w[blocks]
     if isinstance(held, Half):
-        return codes.view(torch.bfloat16).float()
-    if isinstance(held, Nibbles):
-        codes = torch.stack([codes & 15, codes >> 4], 2).flatten(1, 2)
-    found = codes.float().unflatten(1, (-1, GROUP)).mul_(_wide(held.scales[blocks]))
+        return _inputs(words, np.uint16).view(torch.bfloat16).float()
+    codes = _inputs(words, np.uint8)
+    if isinstance(held, Nibbles):  # of eight inputs the first four lie in the lower halves
+        fours = codes.unflatten(1, (-1, 4))
+        codes = torch.cat([fours & 15, fours >> 4], 2).flatten(1, 2)
+    found = codes.float() if isinstance(held, Nibbles) else codes.float().sub_(128)
+    found = found.unflatten(1, (-1, GROUP)).mul_(_wide(held.scales[blocks]))
     return (found.add_(_wide(held.lows[blocks])) if isinstance(held, Nibbles) else found).flatten(1, 2)
+
+
+def _inputs(words: np.ndarray, kind: type) -> Tensor:
+    """(B, columns, 64) of several inputs each -> (B, inputs, 64) of one."""
+    parts = torch.from_numpy(words[..., None].view(kind))  # (B, columns, 64, parts)
+    return parts.transpose(2, 3).flatten(1, 2)
 
 
 def _wide(bits: np.ndarray) -> Tensor:
@@ -77,7 +86,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor):
         dy, dx = slopes[0], None
-        for rows, weight in pieces(ctx.held, *ctx.size, dy.dtype):
+        n, k = ctx.size
+        for rows, weight in pieces(ctx.held, n, k, dy.dtype):
             part = dy[..., rows] @ weight
             dx = part if dx is None else dx + part
         return dx, None, None, None

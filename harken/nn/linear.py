@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..base.errors import InputError
 from . import frozen
 from .kernels import exact as kernels
-from .kernels.product import KIND, LANES, NIBBLE, product
+from .kernels.product import LANES, product
 from .quant import Held, hold, values
 
 _FUNCTIONS = {
@@ -195,8 +195,6 @@ def _product(x: Tensor, layer: Linear, act: str) -> Tensor:
     if place is None:
         return ACTIVATIONS[act](F.linear(x, layer.weight, layer.bias))
     rows = x.reshape(-1, layer.inputs).contiguous()
-    if layer.inputs % 2 and place.line[KIND] == NIBBLE:  # two inputs to a byte
-        rows = F.pad(rows, (0, 1))
     y = torch.empty(rows.shape[0], layer.outputs)
     kernels.use_threads(layer.outputs * rows.numel())
     product(place.line, rows.numpy(), NUMBERS[act], y.numpy())

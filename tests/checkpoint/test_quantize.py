@@ -72,9 +72,9 @@ def test_converted_it_has_the_weights_that_the_codes_stand_for(tmp_path: Path) -
     convert(tmp_path / "out", tmp_path / "wide")
     narrow, wide = bare(tmp_path / "out"), bare(tmp_path / "wide")
     narrow.pack()
-    wide.pack()
     assert "quantization_config" not in json.loads((tmp_path / "wide" / "config.json").read_text())
-    assert wide.held is None and torch.equal(narrow(ROWS), wide(ROWS))
+    want = narrow.state_dict()
+    assert wide.held is None and all(torch.equal(value, want[name]) for name, value in wide.state_dict().items())
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
@@ -119,12 +119,13 @@ def test_an_adapter_answers_on_a_quantised_base(bits: int, dora: bool, tmp_path:
     assert narrow.held == made.held == f"int{bits}" and made.packed and wide.held is None
     narrow.pack()
     wide.pack()
-    want = wide(ROWS)
-    assert torch.equal(narrow(ROWS), want) and torch.equal(made(ROWS), want)
-    assert torch.equal(narrow(ROWS[1:]), want[1:])  # alone as in a batch
+    want, got = wide(ROWS), narrow(ROWS)
+    assert torch.equal(made(ROWS), got) and (got - want).abs().max() < 0.05 * want.std()
+    assert torch.equal(narrow(ROWS[1:]), got[1:])  # alone as in a batch
     with narrow.adapters.use(None), wide.adapters.use(None):
-        assert torch.equal(narrow(ROWS), wide(ROWS)) and (narrow(ROWS) - want).abs().max() > 0.05
-    assert torch.equal(narrow(ROWS), want)
+        bases = narrow(ROWS), wide(ROWS)
+        assert (bases[0] - bases[1]).abs().max() < 0.05 * want.std() and (bases[1] - want).abs().max() > 0.05
+    assert torch.equal(narrow(ROWS), got)
     with pytest.raises(InputError, match=f"is quantised to int{bits}, so it cannot be bfloat16"):
         bare(adapter, dtype="bfloat16")
     convert(adapter, tmp_path / "merged")

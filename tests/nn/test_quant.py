@@ -1,23 +1,28 @@
-"""Narrow weights: products with the bits that float32 gives for what they stand for, the same for any rows; quantised twice is once."""
+"""Narrow weights: products with the bits of their slow twin, the same for any rows; quantised twice is once."""
 
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.base.errors import InputError
+from harken.nn.decoder import Decoder
 from harken.nn.kernels import exact
 from harken.nn.kernels.quantise import GROUP
 from harken.nn.linear import Linear, linear
 from harken.nn.mask import Mask
-from harken.nn.decoder import Decoder
-from harken.nn.quant import KINDS, Half, hold, kind_of, values
+from harken.nn.quant import KINDS, Half, hold, kind_of, twin, values
 
 NARROW = KINDS[1:]
 Tiny = Callable[[str], Decoder]
@@ -36,18 +41,42 @@ def same(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 @pytest.mark.parametrize("kind", NARROW)
-@given(size=sizes, seed=st.integers(0, 99))
-def test_a_product_has_the_bits_of_its_twin(kind: str, size: tuple[int, int, int], seed: int) -> None:
-    """The twin: float32's product of the weights as they are given back."""
+@given(size=sizes, seed=st.integers(0, 99), spread=st.sampled_from([1e-20, 1.0, 1e4]))
+def test_a_product_has_the_bits_of_its_twin(kind: str, size: tuple[int, int, int], seed: int, spread: float) -> None:
     n, k, r = size
-    made, x = layer(n, k, seed), torch.randn(r, k)
-    twin = copy.deepcopy(made)
+    made, x = layer(n, k, seed), torch.randn(r, k) * spread
+    x[0, : k // 2] = 0.0
+    weight = made.weight.clone()
     made.pack(kind)
-    twin.weight.copy_(made.values())
-    twin.pack()
-    assert same(linear(x, made, "silu"), linear(x, twin, "silu"))
+    held = hold(weight, kind)
+    want = torch.from_numpy(twin(x.numpy(), held, n)) + made.bias
+    got = linear(x, made)
+    if kind == "bfloat16":  # a processor may round its dot products otherwise
+        far = twin(x.abs().numpy(), hold(weight.abs(), kind), n)
+        assert ((got - want).abs() <= 2e-6 * (torch.from_numpy(far) + 1.0)).all()
+    else:
+        assert same(got, want)
+    close = (got - F.linear(x, weight, made.bias)).abs() <= 0.15 * x.abs().sum(1, keepdim=True) * weight.abs().max() + 1e-6
+    assert close.all()
     ids = torch.randint(n, (3, 2))
-    assert same(made.rows(ids), twin.rows(ids))
+    assert same(made.rows(ids), values(held, n, k)[ids])
+
+
+def test_without_the_processors_own_products_the_bits_are_the_same(tmp_path: Path) -> None:
+    """Compiled for any processor, which has no such instructions; of bfloat16 almost the same."""
+    code = (
+        "import sys, torch; from harken.nn.linear import Linear, linear\n"
+        "torch.manual_seed(0); x, found = torch.randn(5, 100), []\n"
+        "for kind in ('bfloat16', 'int8', 'int4'):\n"
+        "    made = Linear(100, 70).requires_grad_(False); made.pack(kind); found.append(linear(x, made))\n"
+        "torch.save(found, sys.argv[1])"
+    )
+    parts = []
+    for name, more in (("own", {}), ("any", {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)})):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, env={**os.environ, **more})
+        parts.append(torch.load(tmp_path / name))
+    (half, *whole), (other, *others) = parts
+    assert torch.allclose(half, other, atol=1e-6) and all(same(*each) for each in zip(whole, others, strict=True))
 
 
 def one_answer(kind: str, n: int, k: int) -> torch.Tensor:
@@ -130,8 +159,8 @@ def test_quantised_twice_is_once(kind: str, size: tuple[int, int, int], seed: in
         weight[0] = 0.25
     first = hold(weight, kind)
     again = hold(values(first, n, k), kind)
-    for name, array in first.table().items():
-        assert np.array_equal(array[:n], again.table()[name][:n]), name
+    for one, other in zip(vars(first).values(), vars(again).values(), strict=True):
+        assert np.array_equal(one, other)
     error = (values(first, n, k) - weight).abs().amax(1)
     assert (error <= {"bfloat16": 2**-8, "int8": 0.005, "int4": 0.21}[kind] * weight.abs().amax(1) + 1e-30).all()
 
@@ -152,7 +181,7 @@ def test_which_layers_are_held_how() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_held_otherwise(kind: str, tiny: Tiny) -> None:
-    """Its answers are those of float32 for the weights it gives back; batched or alone they have the same bits; learning, it forgets."""
+    """Its answers are near those of float32 for the weights it gives back, with the same bits batched or alone; learning, it forgets."""
     model = tiny("gpt2")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     ids = torch.randint(0, model.config.vocab_size, (3, 7))
@@ -169,7 +198,8 @@ def test_a_model_held_otherwise(kind: str, tiny: Tiny) -> None:
     model.unpack()
     model.held = None
     model.pack("float32")
-    assert torch.equal(model(ids), got)
+    again = model(ids)
+    assert torch.equal(again, got) if kind == "float32" else (again - got).abs().max() < 0.1 * again.std()
     model.pack(kind)
     model.train()
     assert model.held is None and not model.packed
@@ -180,7 +210,8 @@ def test_a_model_stored_in_bfloat16_is_packed_as_it_is(tiny: Tiny) -> None:
     exact, ids = copy.deepcopy(model).float(), torch.randint(0, model.config.vocab_size, (2, 5))
     exact.pack()
     model.pack()
-    assert model.packed and torch.equal(model(ids), exact(ids))
+    answer = exact(ids)
+    assert model.packed and (model(ids) - answer).abs().max() < 0.03 * answer.std()
     before = exact.state_dict()
     for name, value in model.state_dict().items():
         assert value.dtype == torch.bfloat16 and torch.equal(value.float(), before[name])

@@ -11,7 +11,11 @@ import pytest
 import torch
 from torch import nn
 
+from harken.families.cosine import CosineConfig
+from harken.families.table import build
 from harken.nn.cache import KeyValueCache
+from harken.nn.decoder import Decoder
+from harken.nn.encoder_decoder import EncoderDecoder
 from harken.nn.kernels import exact
 from harken.nn.kernels.norm import RMS
 from harken.nn.kernels.norm import norm as kernel
@@ -20,10 +24,6 @@ from harken.nn.kernels.step import rotate
 from harken.nn.lora import Slice, Update
 from harken.nn.mask import Mask
 from harken.nn.models import Model
-from harken.families.cosine import CosineConfig
-from harken.families.table import build
-from harken.nn.decoder import Decoder
-from harken.nn.encoder_decoder import EncoderDecoder
 from harken.nn.norm import normalise
 from harken.nn.position import Rotary
 from harken.nn.quant import KINDS
@@ -32,7 +32,7 @@ from harken.nn.step import Step, portions
 Tiny = Callable[[str], Decoder]
 Pair = Callable[[str], EncoderDecoder]
 NAMES = ["gpt", "gpt2", "gpt2-odd", "llama", "llama-odd", "qwen3"]
-"""Norms after each part and before, with biases and without, gated and not, grouped queries, rotations, norms on heads, windows, odd sizes."""
+"""Norms after each part and before it, biases or none, gated or not, grouped queries, rotations, norms on heads, windows, odd sizes."""
 SOURCES = ["bart", "marian", "t5", "t5-near"]
 
 

@@ -1,7 +1,8 @@
 """y = act(x Wᵀ + b) with the same bits at every number of rows, threads and tiles, whatever W is held as.
 
 Weights are packed (N / 64, K, 64): the vector lanes are *outputs*, so each output's sum runs over k in order whatever the
-row tile. Four rows share each load of W. Twin: `torch.nn.functional.linear`.  N outputs · K inputs · R rows
+row tile. Four rows share each load of W. Narrow weights are multiplied with rows made as narrow, `narrow.py`. Twins:
+`torch.nn.functional.linear`, and `quant.twin` for narrow ones.  N outputs · K inputs · R rows
 """
 
 from __future__ import annotations
@@ -10,33 +11,19 @@ import numba
 import numpy as np
 from numba import prange
 
-# with exact.py f1a79445, machine.py 3728b55e, narrow.py d8db18ce: Numba recompiles when this file changes, not when those do
+# with exact.py f1a79445, machine.py 3728b55e, narrow.py 8e1e62bf: Numba recompiles when this file changes, not when those do
 from .exact import NONE, activate, f32, kernel, parallel
-from .machine import bytes_, chars, floats, four_rows, halves
-from .narrow import (
-    GROUP,
-    LANES,
-    four_byte,
-    four_half,
-    four_nibble,
-    one_byte,
-    one_half,
-    one_nibble,
-    widen_byte,
-    widen_half,
-    widen_nibble,
-)
+from .machine import floats, four_rows
+from .narrow import GROUP, LANES, held, rounded, times
 
 WHOLE, HALF, BYTE, NIBBLE = range(4)
 """How weights are held, as the compiled code sees it."""
 KIND, CODES, SCALES, LOWS, BIAS, OUTPUTS, MATRIX = range(7)
 """Where a matrix of a model, six int64, says how it is held, where its arrays lie and how many outputs it has."""
-PANEL = 128
-"""Inputs that are widened at once: 32 KB of weights, which stay in the nearest cache."""
-MANY = 32
-"""Rows from which on it pays to widen int4 once for all; for the others, which widen faster, it takes four times as many (measured)."""
 SLAB = 256
-"""Rows that share a panel."""
+"""Rows whose sums lie side by side."""
+FEW = 4
+"""Rows that are made narrow sooner than threads are woken."""
 
 
 def pack(weight: np.ndarray) -> np.ndarray:
@@ -103,52 +90,23 @@ def advance(w, x, first, out):
 
 
 @kernel
-def block_of(matrix, block, x, out, panel):
-    """x (R, K) -> out (R, 64) = x Wᵀ + b of one block of outputs. Few rows widen weights as they are read; many rows share weights that
-    were widened once, into the panel."""
-    count, inner, kind, codes = x.shape[0], x.shape[1], matrix[KIND], matrix[CODES]
-    groups = (inner + GROUP - 1) // GROUP
-    padded = inner if kind <= HALF else groups * GROUP
-    whole = numba.carray(floats(codes + block * inner * LANES * 4), (inner, LANES))
-    half = numba.carray(halves(codes + block * inner * LANES * 2), (inner, LANES))
-    quarter = numba.carray(chars(codes + block * padded * LANES), (padded, LANES))
-    eighth = numba.carray(bytes_(codes + block * padded // 2 * LANES), (padded // 2, LANES))
-    scales = numba.carray(halves(matrix[SCALES] + block * groups * LANES * 2), (groups, LANES))
-    lows = numba.carray(halves(matrix[LOWS] + block * groups * LANES * 2), (groups, LANES))
-    if kind == WHOLE and count > 1:
-        out[:, :] = f32(0.0)
-        advance(whole, x, 0, out)
-    elif count >= (MANY if kind == NIBBLE else 4 * MANY):
-        out[:, :] = f32(0.0)
-        for first in range(0, inner, PANEL):
-            part = panel[: min(PANEL, inner - first)]
-            if kind == HALF:
-                widen_half(half, first, part)
-            elif kind == BYTE:
-                widen_byte(quarter, scales, first, part)
-            else:
-                widen_nibble(eighth, scales, lows, first, part)
-            advance(part, x, first, out)
+def block_of(matrix, block, x, codes, sizes, sums, out):
+    """x (R, K) -> out (R, 64) = x Wᵀ + b of one block of outputs; where the weights are narrow, of codes, sizes and sums of the rows."""
+    inner, kind = x.shape[1], matrix[KIND]
+    if kind == WHOLE:
+        whole = numba.carray(floats(matrix[CODES] + block * inner * LANES * 4), (inner, LANES))
+        if x.shape[0] == 1:
+            one_whole(whole, x[0], out[0])
+        else:
+            out[:, :] = f32(0.0)
+            advance(whole, x, 0, out)
     else:
-        fours = count - count % 4
-        for r in range(0, fours, 4):
-            if kind == HALF:
-                four_half(half, x[r : r + 4], out[r : r + 4])
-            elif kind == BYTE:
-                four_byte(quarter, scales, x[r : r + 4], out[r : r + 4])
-            else:
-                four_nibble(eighth, scales, lows, x[r : r + 4], out[r : r + 4])
-        for r in range(fours, count):
-            if kind == WHOLE:
-                one_whole(whole, x[r], out[r])
-            elif kind == HALF:
-                one_half(half, x[r], out[r])
-            elif kind == BYTE:
-                one_byte(quarter, scales, x[r], out[r])
-            else:
-                one_nibble(eighth, scales, lows, x[r], out[r])
+        groups = (inner + GROUP - 1) // GROUP
+        beside = block * groups * LANES * 2
+        w = matrix[CODES] + block * groups * held(kind)
+        times(kind, w, matrix[SCALES] + beside, matrix[LOWS] + beside, groups, codes, sizes, sums, out)
     bias = numba.carray(floats(matrix[BIAS] + block * LANES * 4), (LANES,))
-    for r in range(count):
+    for r in range(x.shape[0]):
         for lane in range(LANES):
             out[r, lane] += bias[lane]
 
@@ -156,14 +114,24 @@ def block_of(matrix, block, x, out, panel):
 @parallel
 def product(matrix, x, act, y):
     """matrix (6,): see above, x (R, K) contiguous, act: number of an activation, y (R, N) is written."""
-    count, outputs = x.shape[0], matrix[OUTPUTS]
+    count, outputs, kind = x.shape[0], matrix[OUTPUTS], matrix[KIND]
+    groups = (x.shape[1] + GROUP - 1) // GROUP if kind != WHOLE else 0
+    codes, sizes = np.empty((count, groups * GROUP * (2 if kind == HALF else 1)), np.uint8), np.empty((count, groups), np.float32)
+    sums = np.empty((count, groups), np.int32)
+    if groups > 0 and count <= FEW:
+        for r in range(count):
+            rounded(kind, x[r], codes[r], sizes[r], sums[r])
+    elif groups > 0:
+        for r in prange(count):
+            rounded(kind, x[r], codes[r], sizes[r], sums[r])
     for block in prange((outputs + LANES - 1) // LANES):
         first = block * LANES
         lanes = min(LANES, outputs - first)
-        part, panel = np.empty((min(count, SLAB), LANES), np.float32), np.empty((PANEL if count > 1 else 1, LANES), np.float32)
+        part = np.empty((min(count, SLAB), LANES), np.float32)
         for r in range(0, count, SLAB):
-            rows = min(SLAB, count - r)
-            block_of(matrix, block, x[r : r + rows], part[:rows], panel)
+            last = min(r + SLAB, count)
+            rows = last - r
+            block_of(matrix, block, x[r:last], codes[r:last], sizes[r:last], sums[r:last], part[:rows])
             if act != NONE:
                 activate(part[:rows], 0, LANES, act)
             for row in range(rows):

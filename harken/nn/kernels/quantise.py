@@ -1,4 +1,4 @@
-"""float32 weights -> the bits that `narrow.py` multiplies with, GROUP inputs of one output together.
+"""float32 weights -> the bits that `dots.py` multiplies with, GROUP inputs of one output together.
 
     int8   scale = max |w| / 127                                             q = w / scale, rounded
     int4   low and scale from a grid that moves both ends of [min w, max w] inwards,    q = (w - low) / scale, rounded, 0 to 15
@@ -18,8 +18,9 @@ from .exact import f32, helper, narrowed, parallel, widened
 LANES, GROUP = 64, 32
 STEPS, STEP = 8, f32(0.02)
 """The grid of int4: how many places for each end, and how far apart, as shares of max w - min w."""
-FLAT = f32(2.0**-12)
-"""A group whose scale is a smaller share than this of its low is taken as all the same: q could not be found again."""
+FLAT = f32(2.0**-8)
+"""A group whose scale is a smaller share than this of its low, which is rounded by half as much, is taken as all the same: q could not be
+found again."""
 TINY = f32(2.0**-100)
 i32 = np.int32
 
@@ -35,7 +36,7 @@ def panel(weight, block, group, into):
 
 @parallel
 def to_bytes(weight, codes, scales):
-    """weight (N, K) -> codes (blocks, K', 64) int8 and scales (blocks, K' / GROUP, 64), bits of bfloat16."""
+    """weight (N, K) -> codes (blocks, K' / 4, 64, 4), 128 too high, and scales (blocks, K' / GROUP, 64), bits of bfloat16."""
     for block in prange(scales.shape[0]):
         part, inverse = np.empty((GROUP, LANES), np.float32), np.empty(LANES, np.float32)
         for group in range(scales.shape[1]):
@@ -51,7 +52,7 @@ def to_bytes(weight, codes, scales):
                 for lane in range(LANES):
                     by = inverse[lane]
                     q = np.rint(part[i, lane] / by) if by > f32(0.0) else f32(0.0)
-                    codes[block, group * GROUP + i, lane] = np.int8(min(max(q, f32(-127.0)), f32(127.0)))
+                    codes[block, (group * GROUP + i) // 4, lane, i % 4] = np.uint8(i32(min(max(q, f32(-127.0)), f32(127.0))) + i32(128))
 
 
 @helper
@@ -79,7 +80,7 @@ def error(part, scale, low, out):
 
 @parallel
 def to_nibbles(weight, codes, scales, lows):
-    """weight (N, K) -> codes (blocks, K' / 2, 64) uint8, scales and lows (blocks, K' / GROUP, 64), bits of bfloat16."""
+    """weight (N, K) -> codes (blocks, K' / 8, 64, 4), two inputs a byte, scales and lows (blocks, K' / GROUP, 64), bits of bfloat16."""
     for block in prange(scales.shape[0]):
         part, tried = np.empty((GROUP, LANES), np.float32), np.empty((3, LANES), np.float32)  # scale, low, error
         best, between = np.empty((3, LANES), np.float32), np.empty((2, LANES), np.float32)
@@ -105,6 +106,7 @@ def to_nibbles(weight, codes, scales, lows):
                 scales[block, group, lane], lows[block, group, lane] = narrowed(scale), narrowed(low)
                 by = f32(1.0) / scale if scale > f32(0.0) else f32(0.0)
                 for j in range(GROUP // 2):
-                    one = min(max(np.rint((part[2 * j, lane] - low) * by), f32(0.0)), f32(15.0))
-                    two = min(max(np.rint((part[2 * j + 1, lane] - low) * by), f32(0.0)), f32(15.0))
-                    codes[block, group * GROUP // 2 + j, lane] = np.uint8(i32(one) | (i32(two) << i32(4)))
+                    eight, i = j // 4, j % 4
+                    one = min(max(np.rint((part[8 * eight + i, lane] - low) * by), f32(0.0)), f32(15.0))
+                    two = min(max(np.rint((part[8 * eight + 4 + i, lane] - low) * by), f32(0.0)), f32(15.0))
+                    codes[block, group * GROUP // 8 + eight, lane, i] = np.uint8(i32(one) | (i32(two) << i32(4)))

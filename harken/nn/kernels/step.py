@@ -14,12 +14,12 @@ import numba
 import numpy as np
 from numba import prange
 
-# with attention.py d3e43790, exact.py f1a79445, machine.py 3728b55e, norm.py d6c4773a, product.py 084a0ca6: Numba recompiles file by file
+# with attention.py d3e43790, exact.py f1a79445, machine.py 3728b55e, norm.py d6c4773a, product.py 53237f83: Numba recompiles file by file
 from .attention import gather, gather4, softmax
 from .exact import NONE, activate, f32, helper, kernel, parallel
 from .machine import APART, DONE, floats, take, wait
 from .norm import LAYER, normalise
-from .product import LANES, MATRIX, OUTPUTS, PANEL, block_of
+from .product import GROUP, KIND, LANES, MATRIX, OUTPUTS, WHOLE, block_of, rounded
 
 QKV, OUT, ASK, TOLD, GATE, UP, DOWN = (MATRIX * place for place in range(7))
 NORMS = 7 * MATRIX
@@ -35,8 +35,8 @@ ROW, BEGIN, COUNT, SLOT, POSITION, START, STOP = range(7)
 """What a row reads: its place in the cache, its first token among the T, how many; the first one's slot in the cache and its position;
 where its source begins and ends among all."""
 SHARE = 8
-"""Tokens that are normalised as one item."""
-PHASES = 5
+"""Tokens that are normalised, or made narrow, as one item."""
+PHASES = 7
 """Turns of a part."""
 
 
@@ -58,14 +58,30 @@ def normalised(line, which, eps, x, out, turns, turn):
 
 
 @kernel
-def projected(matrix, x, add, out, part, panel, turns, turn):
+def narrowed(matrix, x, codes, sizes, sums, turns, turn):
+    """x (T, K) as a matrix takes it that is held in few bits."""
+    if matrix[KIND] == WHOLE:
+        return
+    count = (x.shape[0] + SHARE - 1) // SHARE
+    while True:
+        item = take(turns, turn)
+        if item >= count:
+            break
+        for t in range(item * SHARE, min(item * SHARE + SHARE, x.shape[0])):
+            rounded(matrix[KIND], x[t], codes[t], sizes[t], sums[t])
+        take(turns, turn + DONE)
+    wait(turns, turn, count)
+
+
+@kernel
+def projected(matrix, x, codes, sizes, sums, add, out, part, turns, turn):
     """out (T, N) = x Wᵀ + b, or that much more."""
     count = (matrix[OUTPUTS] + LANES - 1) // LANES
     while True:
         block = take(turns, turn)
         if block >= count:
             break
-        block_of(matrix, block, x, part, panel)
+        block_of(matrix, block, x, codes, sizes, sums, part)
         first = block * LANES
         for t in range(x.shape[0]):
             for lane in range(min(LANES, matrix[OUTPUTS] - first)):
@@ -75,7 +91,7 @@ def projected(matrix, x, add, out, part, panel, turns, turn):
 
 
 @kernel
-def hidden(line, x, out, part, panel, turns, turn):
+def hidden(line, x, codes, sizes, sums, out, part, turns, turn):
     """out (T, F) = act(up x), or act(gate x) · up x"""
     act, gate, up = line[ACT], line[GATE : GATE + MATRIX], line[UP : UP + MATRIX]
     count, gated = (up[OUTPUTS] + LANES - 1) // LANES, gate[OUTPUTS] > 0
@@ -86,7 +102,7 @@ def hidden(line, x, out, part, panel, turns, turn):
         first = block * LANES
         lanes = min(LANES, up[OUTPUTS] - first)
         for side in range(2 if gated else 1):
-            block_of(up if side == 1 or not gated else gate, block, x, part, panel)
+            block_of(up if side == 1 or not gated else gate, block, x, codes, sizes, sums, part)
             if side == 0 and act != NONE:
                 activate(part, 0, LANES, act)
             for t in range(x.shape[0]):
@@ -221,9 +237,12 @@ def step(plan, numbers, x, rows, memory, rotations, near, sizes, threads):
     normal, answers = np.empty((tokens, dim), np.float32), np.empty((tokens, heads * width), np.float32)
     qkv, inner = np.empty((tokens, (heads + 2 * sizes[GROUPS]) * width), np.float32), np.empty((tokens, sizes[HIDDEN]), np.float32)
     queries = np.empty((tokens if sizes[READ] > 0 else 0, heads * width), np.float32)
+    groups = (max(dim, heads * width, sizes[HIDDEN]) + GROUP - 1) // GROUP
+    codes, tops = np.empty((tokens, groups * GROUP * 2), np.uint8), np.empty((tokens, groups), np.float32)
+    sums = np.empty((tokens, groups), np.int32)
     turns = np.zeros(plan.shape[0] * 3 * PHASES * APART, np.int64)
     for _ in prange(threads):
-        part, panel = np.empty((tokens, LANES), np.float32), np.empty((PANEL, LANES), np.float32)
+        part = np.empty((tokens, LANES), np.float32)
         space = np.empty(4 * max(sizes[ROOM], sizes[READ]), np.float32)
         for layer in range(plan.shape[0]):
             line, post = plan[layer], plan[layer, POST] > 0
@@ -234,22 +253,19 @@ def step(plan, numbers, x, rows, memory, rotations, near, sizes, threads):
                 if not post:
                     normalised(line, which, numbers[layer, which], x, normal, turns, turn)
                 given = x if post else normal
-                turn += APART
+                into = line[(QKV if which == OWN else (ASK if which == SOURCE else UP)) :]
+                back = line[(OUT if which == OWN else (TOLD if which == SOURCE else DOWN)) :]
+                narrowed(into, given, codes, tops, sums, turns, turn + APART)
                 if which == OWN:
-                    projected(line[QKV : QKV + MATRIX], given, False, qkv, part, panel, turns, turn)
-                    turn += APART
-                    looked(line, numbers[layer], qkv, rows, memory[layer], rotations, near, sizes, answers, space, turns, turn)
-                    turn += APART
-                    projected(line[OUT : OUT + MATRIX], answers, True, x, part, panel, turns, turn)
+                    projected(into, given, codes, tops, sums, False, qkv, part, turns, turn + 2 * APART)
+                    looked(line, numbers[layer], qkv, rows, memory[layer], rotations, near, sizes, answers, space, turns, turn + 3 * APART)
                 elif which == SOURCE:
-                    projected(line[ASK : ASK + MATRIX], given, False, queries, part, panel, turns, turn)
-                    turn += APART
-                    sought(numbers[layer], queries, rows, memory[layer], near, sizes, answers, space, turns, turn)
-                    turn += APART
-                    projected(line[TOLD : TOLD + MATRIX], answers, True, x, part, panel, turns, turn)
+                    projected(into, given, codes, tops, sums, False, queries, part, turns, turn + 2 * APART)
+                    sought(numbers[layer], queries, rows, memory[layer], near, sizes, answers, space, turns, turn + 3 * APART)
                 else:
-                    hidden(line, given, inner, part, panel, turns, turn)
-                    turn += APART
-                    projected(line[DOWN : DOWN + MATRIX], inner, True, x, part, panel, turns, turn)
+                    hidden(line, given, codes, tops, sums, inner, part, turns, turn + 2 * APART)
+                found = inner if which == FEED else answers
+                narrowed(back, found, codes, tops, sums, turns, turn + 4 * APART)
+                projected(back, found, codes, tops, sums, True, x, part, turns, turn + 5 * APART)
                 if post:
-                    normalised(line, which, numbers[layer, which], x, x, turns, turn + APART)
+                    normalised(line, which, numbers[layer, which], x, x, turns, turn + 6 * APART)
