@@ -1,8 +1,9 @@
 """Adapters beside the whole model, at the shape of GPT-2 (124M, random weights): `python bench/lora.py --rows 4 --tokens 128`, on Linux.
 
-Memory: the peak of a fresh process that takes two steps of AdamW, all weights beside LoRA and DoRA of rank 8 on all matrices, and of one
-that only reads the same rows; anonymous resident memory above what the imports take. Speed: tokens in a second of processor time, greedy,
-one row, of the model alone, with the adapter beside it and with the adapter merged, in turns; medians.
+Memory: the peak of a fresh process that takes two steps of AdamW, all weights beside LoRA and DoRA of rank 8 on all matrices, the weights
+also held as int8 and int4, and of one that only reads the same rows; anonymous resident memory above what the imports take. Speed: tokens
+in a second of processor time, greedy, one row, of the model alone, with the adapter beside it and with the adapter merged, in turns;
+medians.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from shapes import checkpoint
 
 from harken.checkpoint.adapter_config import ALL, Setting
 from harken.checkpoint.adapters import begin
+from harken.checkpoint.load import config_of, model_of
 from harken.families.gpt2 import GPT2Config
 from harken.families.table import build
 from harken.fit.layers import Layers
@@ -28,7 +31,7 @@ from harken.fit.options import TrainOptions
 from harken.fit.plan import choose_plan
 from harken.nn.models import Model
 
-WAYS = ("reading", "full", "lora", "dora")
+WAYS = ("reading", "full", "lora", "dora", "lora-int8", "lora-int4")
 
 
 def made() -> Model:
@@ -56,13 +59,18 @@ def steps(way: str, rows: int, tokens: int) -> None:
     """Two steps; prints the bytes before the model is there, and the parameters that learn. Whoever started this watches the peak."""
     print(anonymous(), flush=True)
     torch.manual_seed(0)
-    model, ids = made(), torch.randint(50_000, (rows, tokens))
+    kind = way.partition("-")[2]
+    folder = checkpoint("gpt2-124m")
+    model = model_of(folder, config_of(folder), mapped=bool(kind)).model
+    ids = torch.randint(50_000, (rows, tokens))
     if way == "reading":
         with torch.no_grad():
             model(ids)
         print(0)
         return
     model = model if way == "full" else adapted(model, dora=way == "dora")
+    if kind:
+        model.freeze(kind)
     layers = Layers(model, choose_plan(TrainOptions(data="-", steps=2), targets=1, rows=1))
     optimizer = Optimizer(model, "adamw", 1e-4, 0.1, layers.scales)
     layers.thaw(0)
@@ -129,9 +137,10 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.way:
         return steps(asked.way, asked.rows, asked.tokens)
+    checkpoint("gpt2-124m")  # made here, if it is not there
     found = {way: peak(way, asked.rows, asked.tokens) for way in WAYS}
     for way, (size, learned) in found.items():
-        print(f"memory    {way:<8} {size / 2**20:8,.0f} MiB   {size / found['full'][0]:.2f} of full   {learned:,} parameters learn")
+        print(f"memory    {way:<9} {size / 2**20:8,.0f} MiB   {size / found['full'][0]:.2f} of full   {learned:,} parameters learn")
     return speed(asked.new, asked.rounds)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import shutil
 import subprocess
 import tempfile
@@ -125,7 +126,7 @@ def train(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run:
     model, tokenizer = harken.load(folder)
     source = spans(read(text, examples="running"), tokenizer, tokens, Ledger(), overflow="window")
     asked = TrainOptions(data="-", steps=100, batch_size=rows, dtype="bfloat16", optimizer="adamw", dropout=0.0)
-    plan = choose_plan(asked, targets=source.targets, rows=len(source.rows()))
+    plan = dataclasses.replace(choose_plan(asked, targets=source.targets, rows=len(source.rows())), dtype=asked.dtype)
     whole, step = Whole.of(model, source, plan, None), 0
     model.train()
     numbers = sum(each.numel() for each in model.parameters())

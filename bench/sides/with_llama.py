@@ -74,7 +74,7 @@ def write(folder: str, out: str) -> None:
     file.add_vocab_size(config["vocab_size"])
     file.add_tokenizer_model("none")
     file.add_file_type(0)
-    groups = heads if old else config["num_key_value_heads"]
+    groups = heads if old else config.get("num_key_value_heads") or heads
     if old:
         file.add_layer_norm_eps(config["layer_norm_epsilon"])
     else:

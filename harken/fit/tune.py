@@ -106,7 +106,8 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     for asked, value in data.head.items():
         setattr(config, asked, value)
     drop(config, options.dropout)
-    found = model_of(folder, config, renew=other_labels(own, config))
+    narrow = options.lora and options.lora_base is not None  # what the file holds is then held in few bits alone
+    found = model_of(folder, config, renew=other_labels(own, config), mapped=narrow)
     if found.model.adapters.names:
         found.model.adapters.merge(keep=False)
     model = with_words(found.model, folder, tokenizer, pieces)
