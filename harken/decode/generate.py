@@ -29,7 +29,7 @@ from .search import OneByOne, Search, Step
 from .speculate import speculative
 from .watch import Watch
 
-ROWS = 64
+ROWS = 128
 """Rows decoded together; more are taken in turn."""
 
 

@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .kernels import exact, product, quantise
-from .kernels.narrow import GROUP, LANES, TINY
+from .kernels.dots import TINY
+from .kernels.narrow import GROUP, LANES
 from .kernels.product import BYTE, HALF, NIBBLE, WHOLE
 
 KINDS = ("float32", "bfloat16", "int8", "int4")
@@ -137,10 +138,10 @@ def hold(weight: Tensor, kind: str) -> Held:
     scales = np.empty((blocks, groups, LANES), np.uint16)
     exact.use_threads(values.size)
     if kind == "int8":
-        codes = np.empty((blocks, groups * GROUP // 4, LANES, 4), np.uint8)
+        codes = product.room((blocks, groups * GROUP // 4, LANES, 4), np.uint8)
         quantise.to_bytes(values, codes, scales)
         return Bytes(codes.view(np.uint32)[..., 0], scales)
-    codes, lows = np.empty((blocks, groups * GROUP // 8, LANES, 4), np.uint8), np.empty_like(scales)
+    codes, lows = product.room((blocks, groups * GROUP // 8, LANES, 4), np.uint8), np.empty_like(scales)
     quantise.to_nibbles(values, codes, scales, lows)
     return Nibbles(codes.view(np.uint32)[..., 0], scales, lows)
 

@@ -29,8 +29,10 @@ WIDE = 16
 """Outputs of one vector of 512 bits."""
 HALF, BYTE, NIBBLE = range(1, 4)
 """How weights are held, as `product.py` counts."""
-I16, I32, F32 = ir.IntType(16), ir.IntType(32), ir.FloatType()
-WHOLES, REALS, SHORTS = (ir.VectorType(kind, WIDE) for kind in (I32, F32, I16))
+TINY = 2.0**-100
+"""A row's group whose largest number is no larger than this is taken as zeros."""
+I8, I16, I32, F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.FloatType()
+WHOLES, REALS, SHORTS, CHARS = (ir.VectorType(kind, WIDE) for kind in (I32, F32, I16, I8))
 
 
 def has(feature: str) -> bool:
@@ -55,7 +57,7 @@ class Code:
         return self.builder.load(self._pointer(kind, address, offset), align=2 if kind is SHORTS else 4)
 
     def store(self, value: Any, address: Any, offset: int = 0) -> None:
-        self.builder.store(value, self._pointer(value.type, address, offset), align=4)
+        self.builder.store(value, self._pointer(value.type, address, offset), align=1 if value.type is CHARS else 4)
 
     def _pointer(self, kind: ir.Type, address: Any, offset: int) -> Any:
         return self.builder.inttoptr(self.builder.add(address, ir.Constant(address.type, offset)), kind.as_pointer())
@@ -169,6 +171,32 @@ def _group(kind: int, rows: int) -> Any:
         return types.void(*[types.int64] * 9), code
 
     return group
+
+
+@intrinsic
+def round_group(typing, x, codes, size, total):
+    """GROUP float32 at `x` -> as many int8 at `codes`, the largest 127 or -127; the float32 at `size` is what they are multiples of, the
+    int32 at `total` their sum. All int64."""
+
+    def code(context, builder, signature, arguments):
+        x, codes, size, total = arguments
+        c, b = Code(builder), builder
+        parts = [c.load(REALS, x, 4 * lane) for lane in range(0, GROUP, WIDE)]
+        bits = [
+            b.and_(b.bitcast(part, WHOLES), c.all(0x7FFFFFFF)) for part in parts
+        ]  # of numbers above zero, the larger has the larger bits
+        larger = b.select(b.icmp_signed(">", *bits), *bits)
+        most = b.bitcast(c.call(f"llvm.vector.reduce.smax.v{WIDE}i32", I32, larger), F32)
+        top = ir.Constant(F32, 127.0)
+        by = b.select(b.fcmp_ordered(">", most, ir.Constant(F32, TINY)), b.fdiv(top, most), ir.Constant(F32, 0.0))
+        whole = [b.fptosi(c.call(f"llvm.rint.v{WIDE}f32", REALS, b.fmul(part, c.spread(by))), WHOLES) for part in parts]
+        for i, each in enumerate(whole):
+            c.store(b.trunc(each, CHARS), codes, WIDE * i)
+        c.store(c.call(f"llvm.vector.reduce.add.v{WIDE}i32", I32, b.add(*whole)), total)
+        c.store(b.fdiv(most, top), size)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), code
 
 
 one_half, one_byte, one_nibble = (_group(kind, 1) for kind in (HALF, BYTE, NIBBLE))

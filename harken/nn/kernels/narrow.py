@@ -15,13 +15,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-# with dots.py ff292894, exact.py f1a79445, machine.py 3728b55e: Numba recompiles when this file changes, not when those do
-from .dots import BYTE, GROUP, HALF, LANES, ROWS, four_byte, four_half, four_nibble, one_byte, one_half, one_nibble
+# with dots.py 9ebc50fd, exact.py f1a79445, machine.py 3728b55e: Numba recompiles when this file changes, not when those do
+from .dots import BYTE, GROUP, HALF, LANES, ROWS, four_byte, four_half, four_nibble, one_byte, one_half, one_nibble, round_group
 from .exact import f32, helper, kernel, narrowed
-from .machine import chars, halves
-
-TINY = f32(2.0**-100)
-i32 = np.int32
+from .machine import halves
 
 
 @helper
@@ -33,31 +30,20 @@ def held(kind):
 @kernel
 def rounded(kind, x, codes, sizes, sums):
     """One row x (K,) -> codes (K' or 2 K',) bytes, K' the next multiple of GROUP, sizes and sums (K' / GROUP,) of its groups."""
-    short = numba.carray(halves(codes.ctypes.data), (codes.shape[0] // 2,))
-    char = numba.carray(chars(codes.ctypes.data), (codes.shape[0],))
-    part = np.empty(GROUP, np.float32)
-    for group in range((x.shape[0] + GROUP - 1) // GROUP):
-        first = group * GROUP
-        if first + GROUP <= x.shape[0]:
-            for i in range(GROUP):
-                part[i] = x[first + i]
-        else:
-            for i in range(GROUP):
-                part[i] = x[first + i] if first + i < x.shape[0] else f32(0.0)
-        if kind == HALF:
-            for i in range(GROUP):
-                short[first + i] = narrowed(part[i])
-        else:
-            bits = i32(0)  # of numbers above zero, the larger has the larger bits
-            for i in range(GROUP):
-                bits = max(bits, f32(part[i]).view(np.int32) & i32(0x7FFFFFFF))
-            most, total = i32(bits).view(np.float32), i32(0)
-            by = f32(127.0) / most if most > TINY else f32(0.0)
-            for i in range(GROUP):
-                code = i32(np.rint(part[i] * by))
-                total += code
-                char[first + i] = np.int8(code)
-            sizes[group], sums[group] = most / f32(127.0), total
+    whole, groups = x.shape[0] // GROUP, (x.shape[0] + GROUP - 1) // GROUP
+    if kind == HALF:
+        short = numba.carray(halves(codes.ctypes.data), (groups * GROUP,))
+        for i in range(x.shape[0]):
+            short[i] = narrowed(x[i])
+        short[x.shape[0] :] = 0
+        return
+    given, into, size, total = x.ctypes.data, codes.ctypes.data, sizes.ctypes.data, sums.ctypes.data
+    for group in range(whole):
+        round_group(given + 4 * GROUP * group, into + GROUP * group, size + 4 * group, total + 4 * group)
+    if groups > whole:
+        rest = np.zeros(GROUP, np.float32)
+        rest[: x.shape[0] - whole * GROUP] = x[whole * GROUP :]
+        round_group(rest.ctypes.data, into + GROUP * whole, size + 4 * whole, total + 4 * whole)
 
 
 @kernel

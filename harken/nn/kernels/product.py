@@ -7,11 +7,14 @@ row tile. Four rows share each load of W. Narrow weights are multiplied with row
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numba
 import numpy as np
 from numba import prange
 
-# with exact.py f1a79445, machine.py 3728b55e, narrow.py 8e1e62bf: Numba recompiles when this file changes, not when those do
+# with exact.py f1a79445, machine.py 3728b55e, narrow.py 799067ea: Numba recompiles when this file changes, not when those do
 from .exact import NONE, activate, f32, kernel, parallel
 from .machine import floats, four_rows
 from .narrow import GROUP, LANES, held, rounded, times
@@ -22,15 +25,25 @@ KIND, CODES, SCALES, LOWS, BIAS, OUTPUTS, MATRIX = range(7)
 """Where a matrix of a model, six int64, says how it is held, where its arrays lie and how many outputs it has."""
 SLAB = 256
 """Rows whose sums lie side by side."""
+LINE = 64
+"""Bytes of a cache line."""
 FEW = 4
 """Rows that are made narrow sooner than threads are woken."""
+
+
+def room(shape: tuple[int, ...], kind: Any) -> np.ndarray:
+    """An empty array that begins with a cache line, so that no vector of its weights lies in two."""
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    raw = np.empty(size + LINE, np.uint8)
+    first = -raw.ctypes.data % LINE
+    return raw[first : first + size].view(kind).reshape(shape)
 
 
 def pack(weight: np.ndarray) -> np.ndarray:
     """(N, K) -> (ceil(N / 64), K, 64) of the same type, zeros in the lanes beyond N."""
     n, k = weight.shape
     whole = n // LANES
-    out = np.empty((-(-n // LANES), k, LANES), weight.dtype)
+    out = room((-(-n // LANES), k, LANES), weight.dtype)
     np.copyto(out[:whole], weight[: whole * LANES].reshape(whole, LANES, k).transpose(0, 2, 1))
     if n % LANES:
         out[whole, :, : n % LANES] = weight[whole * LANES :].T
