@@ -101,9 +101,14 @@ def load(url: str, asked: list[dict[str, Any]], alone: dict[str, str], clients: 
     }
 
 
-@contextlib.contextmanager
-def own(dtype: str, layers: int) -> Iterator[tuple[str, str, int | None]]:
-    """(address, name, process) of a server of GPT-2's shape with random weights, and as many words."""
+def words() -> list[str]:
+    """A vocabulary of GPT-2's size."""
+    known = ["<end>", "<unknown>", *dict.fromkeys(WORDS.split()), *map(str, range(1000))]
+    return known + [f"word{n}" for n in range(len(known), 50_257)]
+
+
+def make(folder: Path, layers: int) -> None:
+    """A checkpoint of GPT-2's shape with random weights, and as many words; no text of it ends early."""
     import tokenizers
 
     from harken.checkpoint.save import save
@@ -111,17 +116,19 @@ def own(dtype: str, layers: int) -> Iterator[tuple[str, str, int | None]]:
     from harken.families.table import build
     from harken.text.tokenizer import Tokenizer
 
+    model = build(GPT2Config(n_layer=layers, initializer_range=0.06), seed=0)
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: n for n, word in enumerate(words())}, "<unknown>"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    inner.add_special_tokens(["<end>"])
+    model.config.eos_token_id = model.config.bos_token_id = 0
+    save(model, Tokenizer(inner, {"eos": "<end>"}), folder)
+
+
+@contextlib.contextmanager
+def own(dtype: str, layers: int) -> Iterator[tuple[str, str, int | None]]:
+    """(address, name, process) of a server of such a checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
-        model = build(GPT2Config(n_layer=layers, initializer_range=0.06), seed=0)
-        known = ["<end>", "<unknown>", *dict.fromkeys(WORDS.split()), *map(str, range(1000))]
-        known += [f"word{n}" for n in range(len(known), model.config.vocab_size)]
-        inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: n for n, word in enumerate(known)}, "<unknown>"))
-        inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-        inner.add_special_tokens(["<end>"])
-        tokenizer = Tokenizer(inner, {"eos": "<end>"})
-        model.config.eos_token_id = model.config.bos_token_id = 0
-        save(model, tokenizer, Path(folder) / "gpt2")
-        del model
+        make(Path(folder) / "gpt2", layers)
         command = [sys.executable, "-m", "harken", "serve", f"{folder}/gpt2", "--port", "0", "--dtype", dtype]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:

@@ -1,5 +1,6 @@
 """llama.cpp's side, by its C functions. Run with a checkpoint and a file to write, it makes a GGUF of float32: with_llama.py IN OUT.gguf;
-with a kind too, it quantises that: with_llama.py IN.gguf OUT.gguf bf16|q8_0|q4_0, by llama.cpp's own quantiser."""
+with a kind too, it quantises that: with_llama.py IN.gguf OUT.gguf bf16|q8_0|q4_0, by llama.cpp's own quantiser; with a list of
+words, the GGUF can write them: with_llama.py IN OUT.gguf WORDS.json words."""
 
 from __future__ import annotations
 
@@ -56,8 +57,8 @@ def turned(weight: np.ndarray, heads: int) -> np.ndarray:
     return weight.reshape(heads, 2, weight.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(weight.shape)
 
 
-def write(folder: str, out: str) -> None:
-    """A GGUF of a GPT-2 or a LLaMA, without words: it is asked by ids."""
+def write(folder: str, out: str, words: list[str] | None = None) -> None:
+    """A GGUF of a GPT-2 or a LLaMA, without words, as it is asked by ids, or with some to write with."""
     import gguf
 
     config: dict[str, Any] = json.loads((Path(folder) / "config.json").read_text())
@@ -72,7 +73,13 @@ def write(folder: str, out: str) -> None:
     file.add_feed_forward_length(4 * width if old else config["intermediate_size"])
     file.add_head_count(heads)
     file.add_vocab_size(config["vocab_size"])
-    file.add_tokenizer_model("none")
+    file.add_tokenizer_model("llama" if words else "none")
+    if words:
+        file.add_token_list([f"\u2581{word}" for word in words])
+        file.add_token_scores([0.0] * len(words))
+        file.add_token_types([int(gguf.TokenType.UNKNOWN if n == 1 else gguf.TokenType.NORMAL) for n in range(len(words))])
+        file.add_unk_token_id(1)
+        file.add_add_bos_token(False)
     file.add_file_type(0)
     groups = heads if old else config.get("num_key_value_heads") or heads
     if old:
@@ -158,6 +165,8 @@ def decode(path: str, threads: int, rows: int, room: int) -> Run:
 if __name__ == "__main__":
     if len(sys.argv) == 3:
         write(*sys.argv[1:])
+    elif sys.argv[-1] == "words":
+        write(*sys.argv[1:3], json.loads(Path(sys.argv[3]).read_text()))
     elif len(sys.argv) == 4:
         quantise(*sys.argv[1:])
     else:

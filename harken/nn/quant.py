@@ -25,6 +25,7 @@ from .kernels import exact, product, quantise
 from .kernels.dots import TINY
 from .kernels.narrow import GROUP, LANES
 from .kernels.product import BYTE, HALF, NIBBLE, WHOLE
+from .pages import room
 
 KINDS = ("float32", "bfloat16", "int8", "int4")
 """From the widest to the narrowest."""
@@ -135,13 +136,13 @@ def hold(weight: Tensor, kind: str) -> Held:
         return Whole(product.pack(values))
     values = np.ascontiguousarray(values)
     blocks, groups = -(-values.shape[0] // LANES), -(-values.shape[1] // GROUP)
-    scales = np.empty((blocks, groups, LANES), np.uint16)
+    scales = room((blocks, groups, LANES), np.uint16)
     exact.use_threads(values.size)
     if kind == "int8":
-        codes = product.room((blocks, groups * GROUP // 4, LANES, 4), np.uint8)
+        codes = room((blocks, groups * GROUP // 4, LANES, 4), np.uint8)
         quantise.to_bytes(values, codes, scales)
         return Bytes(codes.view(np.uint32)[..., 0], scales)
-    codes, lows = product.room((blocks, groups * GROUP // 8, LANES, 4), np.uint8), np.empty_like(scales)
+    codes, lows = room((blocks, groups * GROUP // 8, LANES, 4), np.uint8), room(scales.shape, np.uint16)
     quantise.to_nibbles(values, codes, scales, lows)
     return Nibbles(codes.view(np.uint32)[..., 0], scales, lows)
 

@@ -7,12 +7,11 @@ row tile. Four rows share each load of W. Narrow weights are multiplied with row
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numba
 import numpy as np
 from numba import prange
+
+from ..pages import room
 
 # with exact.py f1a79445, machine.py 3728b55e, narrow.py 799067ea: Numba recompiles when this file changes, not when those do
 from .exact import NONE, activate, f32, kernel, parallel
@@ -25,18 +24,8 @@ KIND, CODES, SCALES, LOWS, BIAS, OUTPUTS, MATRIX = range(7)
 """Where a matrix of a model, six int64, says how it is held, where its arrays lie and how many outputs it has."""
 SLAB = 256
 """Rows whose sums lie side by side."""
-LINE = 64
-"""Bytes of a cache line."""
 FEW = 4
 """Rows that are made narrow sooner than threads are woken."""
-
-
-def room(shape: tuple[int, ...], kind: Any) -> np.ndarray:
-    """An empty array that begins with a cache line, so that no vector of its weights lies in two."""
-    size = math.prod(shape) * np.dtype(kind).itemsize
-    raw = np.empty(size + LINE, np.uint8)
-    first = -raw.ctypes.data % LINE
-    return raw[first : first + size].view(kind).reshape(shape)
 
 
 def pack(weight: np.ndarray) -> np.ndarray:
