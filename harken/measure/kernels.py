@@ -10,6 +10,7 @@ import torch
 from llvmlite import binding
 
 from ..nn.kernels import exact
+from ..nn.kernels.dots import has
 from ..nn.packing import warm
 from ..nn.quant import GROUP
 
@@ -27,12 +28,14 @@ LEFT = {
 
 def kernels() -> dict[str, Any]:
     """numba, threads, threading_layer, processor (as LLVM calls it), simd, bits, cache (the folder of compiled kernels), compiled (whether
-    they had to be, now), types (what weights can be held as), left_to_torch (what is, and why)."""
+    they had to be, now), types (what weights can be held as, and what multiplies them), left_to_torch (what is, and why)."""
     cache = Path(exact.activate.stats.cache_path)
     before = set(cache.glob("*.nbc"))
     warm()
     there = {name for name, has in binding.get_host_cpu_features().items() if has}
     _, bits, simd = next((each for each in WIDTHS if each[0] in there), ("", 0, "none that is known"))
+    pairs = "AVX512-BF16" if has("avx512bf16") else "plain products, as this processor has no dot products of it"
+    wholes = "AVX512-VNNI" if has("avx512vnni") else "plain products, as this processor has no dot products of whole numbers"
     return {
         "numba": numba.__version__,
         "torch": torch.__version__,
@@ -45,8 +48,8 @@ def kernels() -> dict[str, Any]:
         "compiled": set(cache.glob("*.nbc")) != before,
         "types": {
             "float32": "every matrix",
-            "bfloat16": "every matrix; the sums are float32",
-            "int8": f"matrices of {GROUP} inputs and more; others stay float32",
+            "bfloat16": f"every matrix; what it multiplies is bfloat16 too, the sums are float32; by {pairs}",
+            "int8": f"matrices of {GROUP} inputs and more, others stay float32; what it multiplies is int8 too; by {wholes}",
             "int4": f"the same, with an even number of inputs; token vectors and heads are held as int8, matrices below {GROUP} as float32",
         },
         "left_to_torch": dict(LEFT),
