@@ -156,7 +156,7 @@ class Beams:
     def _first(self, known: Tensor) -> list[list[Candidate]] | None:
         """The candidates of each group, where the model's own scores decide, but for a few tokens that are barred; else None."""
         bars = all_bars(self.plan.processors, [row for group in self.live for row in group.rows], known.shape[1])
-        if bars is None or max(map(len, bars)) > FEW:
+        if bars is None or max(map(len, bars), default=0) > FEW:
             return None
         return first_of(self.live, known, self._count(known.shape[1]), bars)
 
@@ -219,7 +219,7 @@ def fork(row: Row) -> Row:
 def first_of(groups: Sequence[Group], logits: Tensor, count: int, bars: Sequence[np.ndarray]) -> list[list[Candidate]]:
     """logits (G · K, V) -> C candidates of each group where nothing decides but the model's own scores and `bars`, the ids that each row
     does not go on with: those that `leading` finds."""
-    most = max(map(len, bars))
+    most = max(map(len, bars), default=0)
     each, rows = min(count + most, logits.shape[1]), len(logits)
     so_far = np.array([score for group in groups for score in group.scores], np.float32)
     totals, ids, logs = np.empty((rows, each), np.float32), np.empty((rows, each), np.int64), np.empty((rows, each), np.float32)

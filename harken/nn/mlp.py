@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from . import acting
 from .dropout import dropout
 from .linear import Linear, known
 
@@ -22,5 +23,8 @@ class MLP(nn.Module):
         self.act, self.dropout = known(act), dropout
 
     def forward(self, x: Tensor) -> Tensor:
+        if acting.learns(x, self.down):
+            gate = None if self.gate is None else self.gate(x)
+            return acting.down(self.up(x), gate, self.down, self.act, self.dropout if self.training else 0.0)
         h = self.up(x, self.act) if self.gate is None else self.gate(x, self.act) * self.up(x)  # (B, L, F)
         return self.down(dropout(h, self.dropout, self.training))
