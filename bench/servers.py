@@ -94,14 +94,14 @@ def measured(url: str, asked: list[dict[str, Any]]) -> tuple[float, dict[str, An
 def main() -> None:
     """Turn by turn."""
     given = options(__doc__ or "")
-    folder = ROOT / "served"
+    name = "served-tiny" if given.tiny else "served"
+    folder, gguf = ROOT / name, ROOT / f"{name}.gguf"
     if not (folder / "config.json").is_file():
-        make(folder, 12)
+        make(folder, 1 if given.tiny else 12)
         path = folder / "generation_config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": None}))
         path = folder / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": None}))
-    gguf = ROOT / "served.gguf"
     if (python := peers.python_of("llama")) and not gguf.is_file():
         (ROOT / "served-words.json").write_text(json.dumps(words()))
         subprocess.run([python, peers.HERE / "sides" / "with_llama.py", folder, gguf, ROOT / "served-words.json", "words"], check=True)
