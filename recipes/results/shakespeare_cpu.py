@@ -76,7 +76,8 @@ def peer(checkout: Path, folder: Path, text: str, valid: str) -> dict[str, Any]:
     python("train.py", "config/train_shakespeare_char.py", f"--out_dir={folder}", *options, cwd=checkout)
     seconds = time.monotonic() - began
     letters = json.dumps(sorted(set(Path(text).read_text("utf-8"))))
-    return {"loss": json.loads(python("-c", SCORES, str(folder), valid, letters, cwd=checkout, out=subprocess.PIPE)), "seconds": seconds}
+    said = python("-c", SCORES, str(folder), valid, letters, cwd=checkout, out=subprocess.PIPE)
+    return {"loss": json.loads(said.splitlines()[-1]), "seconds": seconds}  # its model says first how large it is
 
 
 def steps(lab: Lab) -> None:

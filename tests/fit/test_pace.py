@@ -33,6 +33,12 @@ SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16}
 HARKEN = [sys.executable, "-c", "import sys; from harken.cli import main; sys.exit(main(sys.argv[1:]))"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test of time waits for kernels that are compiled for the first time."""
+    harken.train(str(lines), out=str(tmp_path_factory.mktemp("warm") / "run"), steps=2, **SMALL)
+
+
 def journal(run: Path) -> list[dict]:
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (run / "metrics.jsonl").read_text().splitlines()]
 

@@ -34,6 +34,8 @@ HEADS, GROUPS, WIDTH, HIDDEN, BATCH, ROOM, READ = range(7)
 ROW, BEGIN, COUNT, SLOT, POSITION, START, STOP = range(7)
 """What a row reads: its place in the cache, its first token among the T, how many; the first one's slot in the cache and its position;
 where its source begins and ends among all."""
+WHOLE_SOURCE = -1
+"""A window that is the source of a row; 0: all before it."""
 SHARE = 8
 """Tokens that are normalised, or made narrow, as one item."""
 PHASES = 7
@@ -133,16 +135,16 @@ def turned(line, numbers, which, x, position, rotations):
 
 
 @helper
-def interval(row, t, window, source):
+def interval(row, t, window):
     """(first, last + 1) of the keys that the t-th new token of a row sees."""
-    if source:
+    if window == WHOLE_SOURCE:
         return row[START], row[STOP]
     stop = row[SLOT] + t + 1
     return max(stop - window, 0) if window > 0 else 0, stop
 
 
 @kernel
-def look(parts, answers, row, head, share, keys, values, window, source, scale, near, space, four):
+def look(parts, answers, row, head, share, keys, values, window, scale, near, space, four):
     """The queries of a row's new tokens, of `share` heads from `head` on, which share keys (K, M) and values (M, K) -> their answers.
     `near` (N, distances): where scores begin, already divided by the scale; (0, ...): at zero."""
     begin, new, slot = row[BEGIN], row[COUNT], row[SLOT]
@@ -151,12 +153,12 @@ def look(parts, answers, row, head, share, keys, values, window, source, scale, 
         first, last = keys.shape[1], 0
         for i in range(count):
             t = (r + i) % new
-            start, stop = interval(row, t, window, source)
+            start, stop = interval(row, t, window)
             first, last = min(first, start), max(last, stop)
             four[i] = parts[begin + t, head + (r + i) // new]
         scores = numba.carray(floats(space.ctypes.data), (count, last - first))
         scores[:, :] = f32(0.0)
-        if near.shape[0] > 0 and not source:
+        if near.shape[0] > 0 and window != WHOLE_SOURCE:
             for i in range(count):
                 h, t = head + (r + i) // new, (r + i) % new
                 for j in range(last - first):
@@ -168,7 +170,7 @@ def look(parts, answers, row, head, share, keys, values, window, source, scale, 
                 gather(four[i], keys, first, scores[i])
         for i in range(count):
             t = (r + i) % new
-            start, stop = interval(row, t, window, source)
+            start, stop = interval(row, t, window)
             total = softmax(scores[i], start - first, stop - first, scale)
             answer = answers[begin + t, head + (r + i) // new]
             answer[:] = f32(0.0)
@@ -202,7 +204,7 @@ def looked(line, numbers, qkv, rows, memory, rotations, near, sizes, out, space,
                 keys[row[ROW], g, j, slot + i] = mine[heads + g, j]
                 values[row[ROW], g, slot + i, j] = mine[heads + groups + g, j]
         mine_keys, mine_values = keys[row[ROW], g], values[row[ROW], g]
-        look(parts, answers, row, g * share, share, mine_keys, mine_values, line[WINDOW], False, numbers[SCALE], near, space, four)
+        look(parts, answers, row, g * share, share, mine_keys, mine_values, line[WINDOW], numbers[SCALE], near, space, four)
         take(turns, turn + DONE)
     wait(turns, turn, count)
 
@@ -222,7 +224,7 @@ def sought(numbers, queries, rows, memory, near, sizes, out, space, turns, turn)
         if item >= count:
             break
         row, h = rows[item // heads], item % heads
-        look(parts, answers, row, h, 1, keys[h], values[h], 0, True, numbers[SOURCE_SCALE], near, space, four)
+        look(parts, answers, row, h, 1, keys[h], values[h], WHOLE_SOURCE, numbers[SOURCE_SCALE], near, space, four)
         take(turns, turn + DONE)
     wait(turns, turn, count)
 
