@@ -1,1 +1,1 @@
-"""The parts every model is made of; every hot path of harken is here. `attend()` and `linear()` choose the kernels."""
+"""The parts every model is made of; every hot path of harken is here. Each kernel is chosen in one place: `attend()`, `linear()`, ..."""
