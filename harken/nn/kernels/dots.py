@@ -36,10 +36,9 @@ WHOLES, REALS, SHORTS, CHARS = (ir.VectorType(kind, WIDE) for kind in (I32, F32,
 
 
 def has(feature: str) -> bool:
-    """Whether what is compiled may use an instruction: of this processor, or of the one that NUMBA_CPU_NAME names."""
-    if config.CPU_NAME is not None:  # pyright: ignore[reportAttributeAccessIssue]
-        return f"+{feature}" in (config.CPU_FEATURES or "").split(",")  # pyright: ignore[reportAttributeAccessIssue]
-    return binding.get_host_cpu_features().get(feature, False)
+    """Whether what is compiled may use an instruction: one of this processor's, or of those that NUMBA_CPU_FEATURES names."""
+    named: str | None = config.CPU_FEATURES  # pyright: ignore[reportAttributeAccessIssue]
+    return binding.get_host_cpu_features().get(feature, False) if named is None else f"+{feature}" in named.split(",")
 
 
 class Code:
