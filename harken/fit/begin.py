@@ -15,6 +15,7 @@ from ..families.table import FAMILIES, build, config_class, family
 from ..families.tasks import tasks_of
 from ..nn.mixture import Mixture
 from ..nn.models import Model
+from ..objectives.objective import packs
 from ..text.tokenizer import Tokenizer
 from . import dialogue, instruct
 from . import plan as planning
@@ -61,10 +62,10 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     learning_rate = planning.choose_rate(options, size.width, learner.rate)
     model = build(config, seed=options.seed)
     model.generation = {"suppress_tokens": tokenizer.silent_ids}
-    packs = (model.neural if isinstance(model, Mixture) else model).packs
-    if options.pack and not packs:
+    can = packs(model.neural if isinstance(model, Mixture) else model, data.train)
+    if options.pack and not can:
         raise InputError(f"--pack: a model of the family {name} cannot read packed rows; leave it out")
-    pack = packs if options.pack is None else options.pack
+    pack = can if options.pack is None else options.pack
     plan = dataclasses.replace(plan, learning_rate=learning_rate, dtype=dtype, dropout=dropout, pack=pack)
     tokenizer.extra["model_max_length"] = data.train.context
     data.suit(model)

@@ -20,6 +20,7 @@ from ..families.table import FAMILIES, family
 from ..families.tasks import TASKS
 from ..nn.linear import UPDATES, Linear
 from ..nn.models import Model
+from ..objectives.objective import packs
 from ..text.extend import added
 from ..text.tokenizer import Tokenizer
 from . import adapt, dialogue
@@ -140,7 +141,8 @@ def chosen(options: TrainOptions, model: Model, data: Prepared) -> Plan:
     check_best(options.best, data.train)
     config, rows, targets = model.config, len(data.train.rows()), data.train.targets
     plan = planning.choose_plan(options, targets=targets, rows=rows, optimizer="adamw")
-    if options.pack and not model.packs:
+    can = packs(model, data.train)
+    if options.pack and not can:
         raise InputError(f"--pack: a model of the family {config.model_type} cannot read packed rows; leave it out")
     width = width_of(model)
     plan = dataclasses.replace(
@@ -149,7 +151,7 @@ def chosen(options: TrainOptions, model: Model, data: Prepared) -> Plan:
         or round(RATES[plan.optimizer] * 64 / width * config.rate * (adapt.RATE if options.lora else 1), 7),
         dtype=planning.choose_dtype(options, width, has_bf16()),
         dropout=max((getattr(config, name) for name in dropouts(config)), default=0.0),
-        pack=model.packs if options.pack is None else options.pack,
+        pack=can if options.pack is None else options.pack,
     )
     data.suit(model)
     layers, parameters = Layers(model, plan), sum(p.numel() for p in model.parameters())

@@ -37,6 +37,11 @@ class Look:
     maps: list | None = None  # attention maps are appended here when asked for; asking leaves the fused kernels
     seen: Seen | None = None  # what is seen by whom, once a layer learns by it
 
+    @property
+    def longest(self) -> int:
+        """Keys of the longest text."""
+        return self.keys if self.mask.starts is None else int(self.mask.starts.diff().max())
+
     @classmethod
     def of(cls, mask: Mask, positions: Tensor, keys: int, *, past: int = 0, exact: bool = False, maps: list | None = None) -> Look:
         """positions (B, L) of the queries among `keys` keys, of which the longest row held `past` before this call."""
@@ -57,37 +62,47 @@ class Look:
 class Apart:
     """A packed row (T,) seen as a padded batch of its documents: attention alone needs it, and everything else reads no padding.
 
-    places (documents, longest): where each token of each document lies · back (T,): where each token lies in the flat batch."""
+    places (documents, longest): where each token of each document lies · back (T,): where each token lies in the flat batch · keys: places
+    of what the documents look at."""
 
     places: Tensor
     back: Tensor
+    keys: Tensor
     look: Look
 
     @classmethod
     def of(cls, mask: Mask) -> Apart:
         """From the `starts` of a mask."""
         assert mask.starts is not None
-        lengths = mask.starts.diff()
-        step = torch.arange(int(lengths.max()), device=lengths.device)
-        real = step < lengths[:, None]  # (documents, longest)
-        places = torch.where(real, mask.starts[:-1, None] + step, 0)
-        inner = Mask(mask.causal, mask.window, None if mask.causal else lengths)
-        return cls(places, real.flatten().nonzero()[:, 0], Look.of(inner, step[None].expand(len(lengths), -1), len(step)))
+        places, real = laid(mask.starts)
+        keys, there = (places, real) if mask.sources is None else laid(mask.sources)
+        inner = Mask(mask.causal, mask.window, None if mask.causal else there.sum(1))
+        step = torch.arange(places.shape[1], device=places.device)
+        return cls(places, real.flatten().nonzero()[:, 0], keys, Look.of(inner, step[None].expand(len(places), -1), keys.shape[1]))
+
+
+def laid(starts: Tensor) -> tuple[Tensor, Tensor]:
+    """starts (documents + 1,) -> where each token of each document lies, and whether it is one, both (documents, longest)."""
+    lengths = starts.diff()
+    step = torch.arange(int(lengths.max()), device=starts.device)
+    real = step < lengths[:, None]
+    return torch.where(real, starts[:-1, None] + step, 0), real
 
 
 def attend(
     q: Tensor, k: Tensor, v: Tensor, look: Look, *, scale: float | None = None, bias: Tensor | None = None, dropout: float = 0.0
 ) -> Tensor:
-    """q (B, N, L, K), k (B, G, M, K), v (B, G, M, any width) -> (B, N, L, that width). `bias` (B or 1, N, L, M) is added to the scores; a
-    packed row takes none."""
+    """q (B, N, L, K), k (B, G, M, K), v (B, G, M, any width) -> (B, N, L, that width). `bias` is added to the scores: (B or 1, N, L, M), or
+    (N, 2 · longest - 1) of the distance from query to key, as a packed row takes it."""
     scale = float(q.shape[-1] ** -0.5) if scale is None else scale
     if look.exact:
         return exact(q, k, v, look, scale, bias)
-    if bias is None and narrow(q, v, look):
+    if (bias is None or bias.dim() == 2) and narrow(q, v, look):
         look.seen = look.seen or Seen.of(look.mask, len(q), q.shape[2], look.keys)
-        return attend_learning(q.bfloat16(), k.bfloat16(), v.bfloat16(), look.seen, scale, dropout)
+        return attend_learning(q.bfloat16(), k.bfloat16(), v.bfloat16(), look.seen, scale, dropout, bias)
     if look.apart is not None:
-        return apart(q, k, v, look.apart, scale, dropout)
+        return apart(q, k, v, look.apart, scale, dropout, bias)
+    bias = by_distance(bias, q.shape[2], look.keys) if bias is not None and bias.dim() == 2 else bias
     if look.allowed is None and look.mask.branches is not None:
         look.allowed = look.mask.branched()
     k, v = k[:, :, : look.keys], v[:, :, : look.keys]
@@ -107,11 +122,18 @@ def narrow(q: Tensor, v: Tensor, look: Look) -> bool:
     return plain and kind == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled() and q.requires_grad
 
 
-def apart(q: Tensor, k: Tensor, v: Tensor, documents: Apart, scale: float, dropout: float) -> Tensor:
+def apart(q: Tensor, k: Tensor, v: Tensor, documents: Apart, scale: float, dropout: float, bias: Tensor | None) -> Tensor:
     """q (1, N, T, K), k and v (1, G, T, K) of a packed row -> (1, N, T, K): no document sees another."""
-    q, k, v = (t[0][:, documents.places].transpose(0, 1) for t in (q, k, v))  # (documents, heads, longest, K)
-    y = attend(q, k, v, documents.look, scale=scale, dropout=dropout).transpose(0, 1)  # (N, documents, longest, K)
+    lie = (q, documents.places), (k, documents.keys), (v, documents.keys)
+    q, k, v = (t[0][:, places].transpose(0, 1) for t, places in lie)  # (documents, heads, longest, K)
+    y = attend(q, k, v, documents.look, scale=scale, bias=bias, dropout=dropout).transpose(0, 1)  # (N, documents, longest, K)
     return y.flatten(1, 2)[:, documents.back][None]
+
+
+def by_distance(bias: Tensor, queries: int, keys: int) -> Tensor:
+    """(N, 2 · longest - 1), the middle one of no distance -> (1, N, L, M)."""
+    middle = bias.shape[1] // 2
+    return bias.unfold(1, keys, 1)[:, middle - queries + 1 : middle + 1].flip(1)[None]
 
 
 def biased(bias: Tensor, allowed: Tensor | None, causal: bool) -> Tensor:

@@ -83,6 +83,8 @@ class CrossAttention(nn.Module):
     def project(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """source (B, S, D) -> keys and values (B, N, S, K), which every call takes as they are."""
         k, v = self.kv(source).unflatten(-1, (2, self.heads, self.width)).permute(2, 0, 3, 4, 1)  # (B, N, K, S)
+        if torch.is_grad_enabled():  # where they are read once
+            return k.mT, v.mT
         return k.contiguous().mT, v.mT.contiguous()  # keys lie transposed, as the exact kernel reads them
 
     def forward(self, x: Tensor, call: Call) -> Tensor:

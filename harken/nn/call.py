@@ -24,6 +24,6 @@ class Call:
     cache: KeyValueCache | None = None
     memory: Sequence[tuple[Tensor, Tensor]] = ()  # the source's keys and values (B, N, S, K), layer by layer
     source: Look | None = None  # what may be seen of them
-    bias: Tensor | None = None  # (B, N, L, M), set by a stack whose positions are relative
+    bias: Tensor | None = None  # as `attend` takes it, set by a stack whose positions are relative
     exact: bool = False  # the model is packed: norms by the kernel
     layer: int = 0

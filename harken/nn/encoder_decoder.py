@@ -44,6 +44,7 @@ class EncoderDecoder(SourceModel):
         super().__init__()
         self.encoder, self.stack, self.head, self.context = encoder, stack, head, context
         self.reads = "source" if getattr(head, "writes", True) else "text"
+        self.packs_pairs = self.reads == "source"
 
     @torch.no_grad()
     def begin(self, batch: int, length: int, source: Tensor | None = None, mask: Mask | None = None) -> SourceCache:
@@ -100,36 +101,55 @@ class EncoderDecoder(SourceModel):
             past, new = cache.longest, rows.shape[1]
             positions, keys = cache.open(new, mask.lengths), cache.keys_after(new)
             memory, sources = (cache.memory, None) if maps is None else cache.apart()
-            call = self._writing(positions, keys, mask, memory[0][0].shape[2], sources, maps, past)
+            call = self._writing(positions, keys, mask, memory[0][0].shape[2], Mask(lengths=sources), maps, past)
             call.source = cache.look(new, self.packed) if maps is None else call.source
             call.memory, call.cache = memory, cache
             return Pair(call)
         if self.reads == "text":  # what is judged, behind what a target starts with
             target = F.pad(ids[..., :-1], (1, 0), value=self.config.start)
         assert target is not None
+        if mask is not None and mask.starts is not None and self.packs_pairs:
+            return self._prepare_packed(ids, target, mask)
         source, given = self.admit_source(ids, mask, len(target))
         rows, _ = self.admit(target, Mask())
         positions = torch.arange(rows.shape[1], device=rows.device)[None]
-        writing = self._writing(positions, rows.shape[1], Mask(), source.shape[1], given.lengths, maps)
+        writing = self._writing(positions, rows.shape[1], Mask(), source.shape[1], given, maps)
         if isinstance(self.head, PerSequence):
             writing.places = last_ends(source, given.lengths, self.config.eos_token_id)
         return Pair(writing, source, self._reading(source, given, maps), target if self.reads == "text" else None)
 
+    def encode(self, source: Tensor, mask: Mask) -> Tensor:
+        """source (B, S) -> (B, S, D): what the encoder makes of it."""
+        rows, mask = self.admit_source(source, mask, len(source))
+        return self.encoder(rows, self._reading(rows, mask, None))
+
+    def _prepare_packed(self, source: Tensor, target: Tensor, mask: Mask) -> Pair:
+        """The same of many pairs, sources (S,) end to end and targets (T,) end to end."""
+        if mask.starts is None or mask.sources is None or len(mask.sources) != len(mask.starts):
+            raise InputError("packed targets look at packed sources: give a mask with starts and as many sources, where each begins")
+        sources, reads = self.admit(source, Mask(starts=mask.sources))
+        rows, writes = self.admit(target, Mask(starts=mask.starts))
+        positions = writes.positions(rows.shape[1]).to(rows.device)
+        seen = Mask(starts=mask.starts, sources=mask.sources)
+        writing = self._writing(positions, rows.shape[1], writes, sources.shape[1], seen, None)
+        return Pair(writing, sources, self._reading(sources, reads, None))
+
     def compute(self, ids: Tensor, call: Pair, last: bool = False) -> Tensor:
-        """Target ids (B, L), or the source of a model that judges, -> what the head says; the keys and values of the new tokens are in the
-        cache."""
-        x = self._states(ids, call)  # (B, L, D)
+        """Target ids (B, L) or packed (T,), or the source of a model that judges, -> what the head says; the keys and values of the new
+        tokens are in the cache."""
+        x = self._states(ids, call).view(*ids.shape, -1)  # (B, L, D) or (T, D)
         x = last_of(x, call.writing.mask) if last else x
         return self.head(x, self.stack.embed.tokens, call.writing.mask, call.writing.places)
 
     def states(self, source: Tensor, target: Tensor, mask: Mask | None = None) -> Tensor:
-        """source (B, S), target (B, L) -> (B, L, D): what the head reads."""
-        return self._states(target, self.prepare(source, target, mask))
+        """source (B, S), target (B, L) -> (B, L, D), or packed (S,), (T,) -> (T, D): what the head reads."""
+        return self._states(target, self.prepare(source, target, mask)).view(*target.shape, -1)
 
     def _states(self, ids: Tensor, call: Pair) -> Tensor:
         if call.source is not None and call.reading is not None:
             call.writing.memory = self.read(call.source, call.reading)
-        return self.stack(ids if call.target is None else call.target, call.writing)
+        ids = ids if call.target is None else call.target
+        return self.stack(ids.reshape(-1, ids.shape[-1]), call.writing)
 
     def read(self, source: Tensor, call: Call) -> Layers:
         """source (B, S) -> what every layer that writes may look at: keys and values."""
@@ -160,19 +180,17 @@ class EncoderDecoder(SourceModel):
 
     def _reading(self, source: Tensor, mask: Mask, maps: Kinds | None) -> Call:
         batch, length = source.shape
-        positions = torch.arange(length, device=source.device)[None]
+        positions = mask.positions(length).to(source.device)
         kept = None if maps is None else maps["encoder"]
         look = Look.of(mask, positions.expand(batch, length), length, exact=self.packed, maps=kept)
         return Call(positions, {None: look}, mask, exact=self.packed)
 
-    def _writing(
-        self, positions: Tensor, keys: int, mask: Mask, read: int, sources: Tensor | None, maps: Kinds | None, past: int = 0
-    ) -> Call:
-        """`read`: source tokens there are keys of, of which each row has `sources`."""
-        own, seen = (None, None) if maps is None else (maps["decoder"], maps["cross"])
+    def _writing(self, positions: Tensor, keys: int, mask: Mask, read: int, seen: Mask, maps: Kinds | None, past: int = 0) -> Call:
+        """`read`: source tokens there are keys of · `seen`: which of them each row sees."""
+        own, cross = (None, None) if maps is None else (maps["decoder"], maps["cross"])
         look = Look.of(mask.with_causal(), positions, keys, past=past, exact=self.packed, maps=own)
-        rows = positions if sources is None else positions.expand(len(sources), positions.shape[1])
-        source = Look.of(Mask(lengths=sources), rows, read, exact=self.packed, maps=seen)
+        rows = positions if seen.lengths is None else positions.expand(len(seen.lengths), positions.shape[1])
+        source = Look.of(seen, rows, read, exact=self.packed, maps=cross)
         return Call(positions.clamp(max=self.context - 1), {None: look}, mask, source=source, exact=self.packed)
 
 

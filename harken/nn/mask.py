@@ -19,19 +19,21 @@ class Mask:
     """`causal`: only keys at or before the query. `window`: only keys less than this many positions away.
     `lengths` (B,): real tokens of each row, padding on the right (what padding sees
     is anything). `starts` (documents + 1,): where the documents of a packed row (T,) begin, and where the last one ends; such a row has
-    no padding. `branches` (B, L, 2): a text that goes on in several ways, its branches behind it in the row: a token sees the first
+    no padding. `sources` (documents + 1,): where those begin that its documents look at, packed too, instead of at
+    themselves. `branches` (B, L, 2): a text that goes on in several ways, its branches behind it in the row: a token sees the first
     branches[..., 0] tokens of its row, and those from branches[..., 1] up to itself; of the text itself both are its own place."""
 
     causal: bool = False
     window: int | None = None
     lengths: Tensor | None = None
     starts: Tensor | None = None
+    sources: Tensor | None = None
     branches: Tensor | None = None
 
     def with_causal(self, window: int | None = None) -> Mask:
         """The same mask for a model that only looks back, and no further than its own `window`."""
         windows = [w for w in (self.window, window) if w is not None]
-        return Mask(True, min(windows) if windows else None, self.lengths, self.starts, self.branches)
+        return Mask(True, min(windows) if windows else None, self.lengths, self.starts, branches=self.branches)
 
     @property
     def plain(self) -> bool:
@@ -44,8 +46,8 @@ class Mask:
         place = positions
         if self.starts is not None:
             place = torch.arange(positions.shape[-1], device=positions.device)[None]  # (1, T): keys lie where they were packed
-            starts = self.starts.to(positions)
-            document = torch.bucketize(place, starts[1:], right=True)
+            document = torch.bucketize(place, self.starts[1:].to(positions), right=True)
+            starts = (self.starts if self.sources is None else self.sources).to(positions)
             start, stop = starts[document], starts[document + 1]
         elif self.lengths is not None and not self.causal:
             stop = self.lengths.to(positions.device)[:, None].expand_as(positions)

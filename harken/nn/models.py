@@ -38,6 +38,7 @@ class Model(nn.Module):
     context: int  # tokens it can read at once
     reads = "text"  # or "source": something else, before it writes
     packs = False  # whether it reads packed rows, Mask(starts=...)
+    packs_pairs = False  # whether it learns from packed sources and targets, Mask(starts=..., sources=...)
     named_types = False  # whether kinds of tokens are named by tokens, as speakers are
     packed = False  # whether its weights are, ready to answer
     held: str | None = None  # how they are held then, one of quant.KINDS; None: as they were learned

@@ -39,6 +39,13 @@ class RelativeBias(nn.Embedding):
     def forward(self, positions: Tensor, keys: int) -> Tensor:
         """positions (B, L) of the queries among `keys` keys -> (B, N, L, M) to be added to their scores."""
         distance = torch.arange(keys, device=positions.device) - positions[..., None]  # (B, L, M)
+        return super().forward(self.bucket(distance)).permute(0, 3, 1, 2)
+
+    def line(self, longest: int) -> Tensor:
+        """(N, 2 · longest - 1): the same of every distance from query to key in a text of at most so many tokens, backwards first."""
+        return super().forward(self.bucket(torch.arange(1 - longest, longest, device=self.table.device))).mT
+
+    def bucket(self, distance: Tensor) -> Tensor:
+        """Rows of the table."""
         back = (-distance if self.causal else distance.abs()).clamp(0, self.reach)
-        bucket = self.table[back] if self.causal else self.table[back] + (distance > 0) * self.behind
-        return super().forward(bucket).permute(0, 3, 1, 2)
+        return self.table[back] if self.causal else self.table[back] + (distance > 0) * self.behind

@@ -1,6 +1,7 @@
 """Models that read a source before they write: a text in another language, a document, a question.
 
     logits = model(source, target, Mask(lengths=...))    (B, S), (B, L) -> (B, L, V); the lengths are those of the sources
+    logits = model(source, target, Mask(starts=..., sources=...))    packed: (S,), (T,) -> (T, V), where each target and source begins
     cache = model.begin(batch, length, source, Mask(lengths=...))      then  model(target, cache=cache), as often as wanted
     scores = model.score(target, source=..., source_mask=...)          (B, L) log-probability of each token, source given
 
@@ -95,8 +96,8 @@ class SourceModel(Model):
             raise InputError(f"this model was built for {self.config.task} and reads a source alone: leave the target out")
 
     def admit(self, ids: Tensor, mask: Mask, cache: Cache | None = None) -> tuple[Tensor, Mask]:
-        """One side as rows (B, L) and their mask. InputError when it cannot be read."""
-        if ids.dim() != 2 or mask.starts is not None:
+        """One side as rows (B, L), or packed (T,) as one row, and their mask. InputError when it cannot be read."""
+        if ids.dim() != (1 if mask.starts is not None and self.packs_pairs else 2):
             raise InputError(
                 f"a source and its target are rows (B, L) of a batch, not packed and not choices: these are {tuple(ids.shape)}"
             )

@@ -46,7 +46,8 @@ class Stack(nn.Module):
     def forward(self, ids: Tensor, call: Call) -> Tensor:
         x = self.embed(ids, call.positions, call.types)
         if self.bias is not None:
-            call.bias = self.bias(call.positions, call.looks[None].keys)  # (B, N, L, M)
+            look, learns = call.looks[None], torch.is_grad_enabled() and call.cache is None and not call.exact
+            call.bias = self.bias.line(look.longest) if learns else self.bias(call.positions, look.keys)
         for call.layer, place in enumerate(self.layers):
             block = self.blocks[place]
             if not torch.is_grad_enabled():

@@ -46,9 +46,7 @@ def states(model: Any, source: Laid, which: np.ndarray, pad: int, *, pack: bool 
     ids, mask, types, _ = _laid(model, source, which, pad, pack)
     lengths = [int(source.edges[i + 1] - source.edges[i]) for i in which.tolist()]
     if hasattr(model, "encoder"):
-        begun = torch.zeros(len(ids), 1, dtype=torch.int64, device=ids.device)
-        call = model.prepare(ids, None if model.reads == "text" else begun, mask)
-        x = model.encoder(call.source, call.reading)
+        x = model.encode(ids, mask)
     elif hasattr(model, "stack"):
         x = model.stack(ids.view(-1, ids.shape[-1]), model.prepare(ids, mask, **types)).view(*ids.shape, -1)
     else:

@@ -92,6 +92,11 @@ def judging_of(source: Laid) -> Judging:
     return _GOALS[type(source.goal)]
 
 
+def packs(model: Model, source: Source) -> bool:
+    """Whether a model reads rows of this source end to end."""
+    return model.packs_pairs if isinstance(source, PairSpans | Noised) else model.packs
+
+
 def objective_of(source: Source) -> Any:
     """The training signal that rows of this source are made for: an `Objective`; one that is `Judging` where they are labelled."""
     if isinstance(source, Laid):

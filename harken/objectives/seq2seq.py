@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ..base.errors import InputError
 from ..data.corrupted import Noised
@@ -31,11 +32,17 @@ def tokenised_pairs(pairs: Pairs, tokenizer: Tokenizer, ledger: Ledger, stage: s
 
 
 def batch_loss(model: Model, source: PairSpans | Noised, rows: np.ndarray, pad: int, *, pack: bool = False, smoothing: float = 0.0) -> Loss:
-    """The summed loss of some rows (B, 3 or 4); `smoothing`: of the targets. InputError when no target is left."""
+    """The summed loss of some rows (B, 3 or 4), padded side by side or packed end to end; the loss is the same. `smoothing`: of the
+    targets. InputError when no target is left."""
     if not (rows[:, 1] > rows[:, 0]).any():
         raise InputError("a batch has no token to predict; check the data for targets that are empty after tokenising")
-    sources, lengths, inputs, targets = (torch.from_numpy(a) for a in source.take(rows, pad))
-    total = summed(model, [sources, inputs], Mask(lengths=lengths), targets, smoothing)
+    sources, lengths, inputs, targets = (torch.from_numpy(a) for a in source.take(rows[rows[:, 1] > rows[:, 0]], pad))
+    if pack:
+        there, real = torch.arange(sources.shape[1]) < lengths[:, None], targets != -100
+        mask = Mask(starts=F.pad(real.sum(1).cumsum(0), (1, 0)), sources=F.pad(lengths.cumsum(0), (1, 0)))
+        total = summed(model, [sources[there], inputs[real]], mask, targets[real], smoothing)
+    else:
+        total = summed(model, [sources, inputs], Mask(lengths=lengths), targets, smoothing)
     return Loss(total, int((targets != -100).sum()))
 
 

@@ -126,7 +126,5 @@ def answer(model: Any, ids: Tensor, mask: Mask, types: dict[str, Tensor], rows: 
 def states(model: Any, ids: Tensor, mask: Mask, types: dict[str, Tensor]) -> Tensor:
     """(B, L, D) or (T, D) the last hidden state of each token; of a model that reads a source, what its encoder makes of it."""
     if hasattr(model, "encoder"):
-        begun = torch.zeros(len(ids), 1, dtype=torch.int64, device=ids.device)
-        call = model.prepare(ids, None if model.reads == "text" else begun, mask)
-        return model.encoder(call.source, call.reading)
+        return model.encode(ids, mask)
     return model.stack(ids.view(-1, ids.shape[-1]), model.prepare(ids, mask, **types)).view(*ids.shape, -1)

@@ -46,6 +46,47 @@ def unread(theirs: Any) -> int:
     return 0 if shared is None else shared.weight.numel()
 
 
+PAIRS = {
+    "transformer": {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24},
+    "t5": {
+        "d_model": 16,
+        "d_kv": 8,
+        "num_heads": 2,
+        "d_ff": 24,
+        "relative_attention_num_buckets": 8,
+        "relative_attention_max_distance": 12,
+    },
+    "bart": {"d_model": 16, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24},
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("narrow", [False, True])
+def test_pairs_end_to_end_teach_what_padded_ones_do(name: str, narrow: bool) -> None:
+    """Losses and gradients, by torch's attention in float32 and by the kernels of bfloat16."""
+    off = {"dropout": 0.0, "dropout_rate": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
+    model = build(read_config({"model_type": name, "vocab_size": 61, **off, **PAIRS[name]}, name), seed=0).train()
+    random = torch.Generator().manual_seed(1)
+    lengths = torch.tensor([[13, 7], [6, 9], [1, 11]])  # of each source and target
+    source, target, wanted = (torch.randint(5, 61, (3, n), generator=random) for n in (13, 11, 11))
+    there, real = torch.arange(13) < lengths[:, :1], torch.arange(11) < lengths[:, 1:]
+    starts = [F.pad(each.cumsum(0), (1, 0)) for each in lengths.mT]
+    packed = source[there], target[real], Mask(starts=starts[1], sources=starts[0])
+    losses, slopes = [], []
+    for given in ((source, target, Mask(lengths=lengths[:, 0])), packed):
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            logits = model(*given)
+        loss = F.cross_entropy((logits[real] if logits.dim() == 3 else logits).float(), wanted[real])
+        losses.append(loss.item())
+        slopes.append(torch.autograd.grad(loss, list(model.parameters()), allow_unused=True))
+    assert losses[1] == pytest.approx(losses[0], rel=2e-2 if narrow else 1e-5)
+    for one, other in zip(*slopes, strict=True):
+        if one is not None:
+            assert (one - other).norm() <= (0.1 if narrow else 1e-4) * one.norm() + 1e-6
+    with pytest.raises(InputError, match="give a mask with starts and as many sources"):
+        model(source[there], target[real], Mask(starts=starts[1]))
+
+
 @every
 def test_logits(theirs_of: Make, ours_of: Make, name: str, seed: int) -> None:
     theirs = theirs_of(name, seed)

@@ -94,7 +94,7 @@ def test_a_run_on_aligned_files_is_that_on_a_table_and_goes_on_to_the_same_bits(
         ({"model": "transformer", "examples": "lines"}, "--examples is for texts to continue"),
         ({"model": "transformer", "attention": "dot"}, "--attention is for the family seq2seq, not for transformer"),
         ({"model": "transformer", "context": 4}, r"pairs are longer than the context of 4 tokens.*--overflow truncate or drop"),
-        ({"model": "transformer", "pack": True}, "cannot read packed rows"),
+        ({"model": "seq2seq", "pack": True}, "cannot read packed rows"),
         ({"model": "seq2seq", "attention": "none", "input_feeding": True}, "input_feeding is for attention"),
         ({"model": "transformer", "valid_target": "x"}, "--valid-target belongs to --valid"),
     ],

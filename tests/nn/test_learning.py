@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harken.nn import learning
-from harken.nn.attend import Look, attend, eager
+from harken.nn.attend import Look, attend, by_distance, eager
 from harken.nn.learning import Seen, attend_learning
 from harken.nn.mask import Mask, dense
 
@@ -19,11 +18,11 @@ MASKS = {
 }
 
 
-def heads(batch: int, n: int, groups: int, length: int, keys: int | None = None) -> list[torch.Tensor]:
+def heads(batch: int, n: int, groups: int, length: int, keys: int | None = None, width: int = 8) -> list[torch.Tensor]:
     """q (B, N, L, K), k and v (B, G, M, K), in memory with the tokens before the heads."""
     random = torch.Generator().manual_seed(0)
     sizes = [(batch, length, n), (batch, keys or length, groups), (batch, keys or length, groups)]
-    return [torch.randn(*size, 8, generator=random).bfloat16().transpose(1, 2).requires_grad_() for size in sizes]
+    return [torch.randn(*size, width, generator=random).bfloat16().transpose(1, 2).requires_grad_() for size in sizes]
 
 
 def close(found: torch.Tensor, given: list[torch.Tensor], allowed: torch.Tensor, scale: float) -> None:
@@ -38,22 +37,30 @@ def close(found: torch.Tensor, given: list[torch.Tensor], allowed: torch.Tensor,
 
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("groups", [4, 2])
-@pytest.mark.parametrize("few", [False, True])
-def test_answer_and_gradients_are_those_of_the_formula(name: str, groups: int, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if few:  # as with long texts: a few queries at a time, one matrix at a time
-        monkeypatch.setattr(learning, "QUERIES", 8)
-        monkeypatch.setattr(learning, "SCORES", 64)
-    given, mask = heads(2, 4, groups, 21), MASKS[name]
-    start, stop = mask.intervals(torch.arange(21).expand(2, 21), 21)
-    found = attend_learning(*given, Seen.of(mask, 2, 21, 21), 0.4)
-    close(found, given, dense(start, stop, 21), 0.4)
+@pytest.mark.parametrize("length", [21, 75])
+@pytest.mark.parametrize("width", [8, 32, 40])
+def test_answer_and_gradients_are_those_of_the_formula(name: str, groups: int, length: int, width: int) -> None:
+    given, mask = heads(2, 4, groups, length, width=width), MASKS[name]
+    start, stop = mask.intervals(torch.arange(length).expand(2, length), length)
+    found = attend_learning(*given, Seen.of(mask, 2, length, length), 0.4)
+    close(found, given, dense(start, stop, length), 0.4)
 
 
-@pytest.mark.parametrize("few", [False, True])
-def test_a_text_that_goes_on_in_several_ways(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if few:
-        monkeypatch.setattr(learning, "QUERIES", 8)
-        monkeypatch.setattr(learning, "SCORES", 64)
+@pytest.mark.parametrize("name", ["causal", "all", "padded"])
+def test_a_number_for_each_distance_is_learned(name: str) -> None:
+    given, mask = heads(2, 4, 2, 21), MASKS[name]
+    line = torch.randn(4, 41, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    found = attend_learning(*given, Seen.of(mask, 2, 21, 21), 0.4, bias=line)
+    allowed = dense(*mask.intervals(torch.arange(21).expand(2, 21), 21), 21)
+    wide = [each.detach().float() for each in given]
+    right = eager(*wide, allowed, 0.4, bias=by_distance(line, 21, 21))
+    torch.testing.assert_close(found.float(), right, rtol=0.03, atol=0.03)
+    dy = torch.randn_like(right).bfloat16()
+    slopes = torch.autograd.grad(found, line, dy), torch.autograd.grad(right, line, dy.float())
+    torch.testing.assert_close(slopes[0][0], slopes[1][0], rtol=0.03, atol=0.03)
+
+
+def test_a_text_that_goes_on_in_several_ways() -> None:
     one = [(i, i) for i in range(12)] + [(5, 12)] * 4 + [(12, 16)] + [(9, 17)] * 4
     other = [(i, i) for i in range(7)] + [(3, 7)] * 10 + [(0, i) for i in range(17, 21)]  # padding sees itself
     mask = Mask(causal=True, branches=torch.tensor([one, other]))
@@ -78,6 +85,20 @@ def test_documents_of_a_packed_row_are_apart(lengths: list[int], groups: int, ca
     close(found, given, dense(start, stop, 21), 0.4)
 
 
+@pytest.mark.parametrize("learns", [True, False])
+def test_packed_targets_look_at_packed_sources(learns: bool) -> None:
+    """Each at its own, by the kernel and by torch's."""
+    given = heads(1, 4, 2, 9, 21)
+    mask = Mask(starts=torch.tensor([0, 4, 5, 9]), sources=torch.tensor([0, 12, 19, 21]))
+    allowed = dense(*mask.intervals(torch.arange(9)[None], 21), 21)
+    if learns:
+        close(attend_learning(*given, Seen.of(mask, 1, 9, 21), 0.4), given, allowed, 0.4)
+    else:
+        wide = [each.detach().float() for each in given]
+        found = attend(*wide, Look.of(mask, torch.arange(9)[None], 21), scale=0.4)
+        torch.testing.assert_close(found, eager(*wide, allowed, 0.4), rtol=1e-5, atol=1e-5)
+
+
 def test_what_learns_in_bfloat16_takes_this_way() -> None:
     given = heads(2, 4, 4, 21)
     look = Look.of(Mask(causal=True), torch.arange(21)[None], 21)
@@ -85,11 +106,8 @@ def test_what_learns_in_bfloat16_takes_this_way() -> None:
     assert look.seen is not None
 
 
-@pytest.mark.parametrize("few", [False, True])
-def test_dropped_weights_are_the_same_on_the_way_back(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropped_weights_are_the_same_on_the_way_back() -> None:
     """With V the identity the answer is the weights themselves; the gradient is that of the formula with these dropped."""
-    if few:
-        monkeypatch.setattr(learning, "QUERIES", 8)
     q, k, _ = (t.detach() for t in heads(1, 2, 2, 21))
     v = torch.eye(21).bfloat16().expand(1, 2, 21, 21)
     q, k = (torch.cat([t, t.new_zeros(1, 2, 21, 13)], -1).requires_grad_() for t in (q, k))
