@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from torch import nn
 
 from ..base.errors import InputError, did_you_mean
+from ..nn.linear import UPDATES, Linear
 from ..nn.models import Model
 from .plan import Plan
 
@@ -127,3 +128,9 @@ def spellings(name: str, model: Model) -> Iterator[str]:
 def _prefixes(name: str) -> Iterator[str]:
     parts = name.split(".")
     return (".".join(parts[:n]) for n in range(1, len(parts)))
+
+
+def width_of(model: Model) -> int:
+    """The size of a hidden state: what most matrices read."""
+    inputs = [part.inputs for name, part in model.named_modules() if isinstance(part, Linear) and f".{UPDATES}." not in name]
+    return max(set(inputs), key=inputs.count) if inputs else model.config.vocab_size

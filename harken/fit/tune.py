@@ -18,7 +18,6 @@ from ..checkpoint.load import config_of, model_of, tokenizer_of
 from ..families.config import Config
 from ..families.table import FAMILIES, family
 from ..families.tasks import TASKS
-from ..nn.linear import UPDATES, Linear
 from ..nn.models import Model
 from ..objectives.objective import packs
 from ..text.extend import added
@@ -28,7 +27,7 @@ from . import plan as planning
 from .best import check_best
 from .folder import has_bf16
 from .instruct import outfitted
-from .layers import Layers
+from .layers import Layers, width_of
 from .lesson import lesson
 from .material import material_of
 from .options import TrainOptions
@@ -217,12 +216,6 @@ def drop(config: Config, share: float | None) -> None:
         raise InputError(f"--dropout: a model of the family {config.model_type} has none; leave it out")
     for name in names:
         setattr(config, name, share)
-
-
-def width_of(model: Model) -> int:
-    """The size of a hidden state: what most matrices read."""
-    inputs = [part.inputs for name, part in model.named_modules() if isinstance(part, Linear) and f".{UPDATES}." not in name]
-    return max(set(inputs), key=inputs.count) if inputs else model.config.vocab_size
 
 
 def revision_of(folder: Path) -> str | None:
