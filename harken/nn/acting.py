@@ -18,6 +18,7 @@ from .dropout import chances
 from .kernels.acting import acted, inclined
 from .kernels.exact import use_threads
 from .linear import NUMBERS, Linear
+from .rounded import learns_narrow
 
 NOTHING = np.zeros(0, np.uint16)
 """No gate."""
@@ -25,9 +26,8 @@ NOTHING = np.zeros(0, np.uint16)
 
 def learns(x: Tensor, down: Linear) -> bool:
     """Whether this is how it is done: the products are made in bfloat16, and nothing is between them and the weights."""
-    half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     plain = down.change is None and down.packed is None and not down.frozen and down.weight.dtype == torch.float32
-    return half and plain and x.device.type == "cpu" and torch.is_grad_enabled()
+    return plain and learns_narrow(x.device)
 
 
 def down(h: Tensor, gate: Tensor | None, layer: Linear, act: str, rate: float) -> Tensor:

@@ -124,10 +124,11 @@ def narrow(q: Tensor, v: Tensor, look: Look) -> bool:
 
 def apart(q: Tensor, k: Tensor, v: Tensor, documents: Apart, scale: float, dropout: float, bias: Tensor | None) -> Tensor:
     """q (1, N, T, K), k and v (1, G, T, K) of a packed row -> (1, N, T, K): no document sees another."""
+    given = q.shape[2]  # tokens may stand behind the last document
     lie = (q, documents.places), (k, documents.keys), (v, documents.keys)
     q, k, v = (t[0][:, places].transpose(0, 1) for t, places in lie)  # (documents, heads, longest, K)
     y = attend(q, k, v, documents.look, scale=scale, bias=bias, dropout=dropout).transpose(0, 1)  # (N, documents, longest, K)
-    return y.flatten(1, 2)[:, documents.back][None]
+    return F.pad(y.flatten(1, 2)[:, documents.back], (0, 0, 0, given - len(documents.back)))[None]
 
 
 def by_distance(bias: Tensor, queries: int, keys: int) -> Tensor:

@@ -42,10 +42,10 @@ class Block(nn.Module):
             if self.cross is not None and self.cross_norm is not None:
                 x = normalise(x + self._drop(self.cross(x, call)), self.cross_norm, call.exact)
             return normalise(x + self._drop(self.mlp(x)), self.mlp_norm, call.exact)
-        x = x + self._drop(self.attn(normalise(x, self.attn_norm, call.exact), call))
+        x = x + self._drop(self.attn(normalise(x, self.attn_norm, call.exact, narrow=True), call))
         if self.cross is not None and self.cross_norm is not None:
-            x = x + self._drop(self.cross(normalise(x, self.cross_norm, call.exact), call))
-        return x + self._drop(self.mlp(normalise(x, self.mlp_norm, call.exact)))
+            x = x + self._drop(self.cross(normalise(x, self.cross_norm, call.exact, narrow=True), call))
+        return x + self._drop(self.mlp(normalise(x, self.mlp_norm, call.exact, narrow=True)))
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)

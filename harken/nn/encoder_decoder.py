@@ -18,6 +18,7 @@ from .call import Call
 from .heads import PerSequence, last_of
 from .mask import Mask
 from .memory import Layers, SourceCache
+from .rounded import learns_narrow, rounded
 from .sourced import Kinds, SourceModel
 from .stack import Stack
 
@@ -153,7 +154,8 @@ class EncoderDecoder(SourceModel):
 
     def read(self, source: Tensor, call: Call) -> Layers:
         """source (B, S) -> what every layer that writes may look at: keys and values."""
-        return self._project(self.encoder(source, call))
+        read = self.encoder(source, call)
+        return self._project(rounded(read) if call.mask.starts is not None and learns_narrow(read.device) else read)
 
     def _project(self, read: Tensor) -> Layers:
         """read (B, S, D) -> keys and values of every layer that writes."""

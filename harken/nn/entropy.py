@@ -18,6 +18,7 @@ from torch import Tensor
 from .kernels.entropy import entropy, entropy_half
 from .kernels.exact import use_threads
 from .linear import Linear
+from .rounded import rounded
 
 ROWS = 1_024
 """Logits that are there at once: fewer are more passes over W's gradient, which is as large as W."""
@@ -39,6 +40,7 @@ class _Summed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
         x, weight, bias, layer, targets, shift, smoothing, kind, learns = given
+        half = kind == torch.bfloat16 and x.device.type == "cpu"
         with torch.autocast(x.device.type, enabled=False):
             narrow, matrix = x.detach().to(kind), layer.read(kind)
             added = None if bias is None else bias.detach().to(kind)
@@ -48,13 +50,15 @@ class _Summed(torch.autograd.Function):
             total = 0.0
             for first in range(0, len(x), ROWS):
                 part = slice(first, first + ROWS)
-                logits = F.linear(narrow[part], matrix, added)
+                some, count = rounded(narrow[part]) if half else narrow[part], len(narrow[part])
+                logits = F.linear(some, matrix, added)
                 logits = logits if shift is None else logits + shift.to(kind).view(-1)
-                total += nats(logits, targets[part], smoothing, learns)
+                total += nats(logits[:count], targets[part], smoothing, learns)
+                logits[count:] = 0
                 if dx is not None:
-                    dx[part] = logits @ matrix
+                    dx[part] = (logits @ matrix)[:count]
                 if dw is not None:
-                    dw += logits.T @ narrow[part]
+                    dw += logits.T @ some
                 if db is not None:
                     db += logits.sum(0, dtype=db.dtype)
         ctx.gradients = dx, dw, db

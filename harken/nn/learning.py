@@ -64,6 +64,11 @@ class Seen:
         places = beginnings(q, firsts[0]), beginnings(k, firsts[1]), beginnings(v, firsts[1])
         return np.stack([*places, self.queries, self.keys, *firsts], 1).astype(np.int64)
 
+    def clear(self, sizes: np.ndarray, *written: Tensor) -> None:
+        """What stands behind the last document of a packed row becomes zero, of each (1, T, heads, K)."""
+        for each in written if self.packed else ():
+            each[:, int(sizes.sum()) :] = 0
+
     def work(self, width: int) -> int:
         """Multiply-adds of one head, about."""
         return 2 * width * int((self.queries * self.keys).sum())
@@ -85,6 +90,7 @@ class _Attention(torch.autograd.Function):
         kept = np.empty((q.shape[0] * q.shape[2], q.shape[1], 2), np.float32)
         use_threads(rest[0].work(q.shape[-1]) * q.shape[1])
         forward(*asked(q, k, v, bias, *rest), y.data_ptr(), kept)
+        rest[0].clear(rest[0].queries, y)
         ctx.save_for_backward(q, k, v, bias)
         ctx.kept, ctx.rest = kept, rest
         return y.transpose(1, 2)
@@ -98,6 +104,8 @@ class _Attention(torch.autograd.Function):
         use_threads(ctx.rest[0].work(q.shape[-1]) * q.shape[1])
         given = asked(q, k, v, bias, *ctx.rest)
         backward(*given, ctx.kept, dy.data_ptr(), (dq.data_ptr(), dk.data_ptr(), dv.data_ptr()), dbias)
+        ctx.rest[0].clear(ctx.rest[0].queries, dq)
+        ctx.rest[0].clear(ctx.rest[0].keys, dk, dv)
         learned = None if bias is None else torch.from_numpy(dbias.sum(0))
         return *(each.transpose(1, 2) for each in (dq, dk, dv)), learned, None, None, None, None
 

@@ -17,6 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .kernels.exact import use_threads
+from .kernels.rotate import rotate
+
 Settings = dict[str, Any]
 
 
@@ -155,6 +158,31 @@ class Rotary(nn.Module):
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         """x (B, L, H, K), positions (B, L) -> the same shape, rotated."""
+        if x.dtype == torch.bfloat16 and x.device.type == "cpu" and torch.is_grad_enabled() and x.requires_grad:
+            return _Rotate.apply(x, self.table, positions)  # pyright: ignore[reportReturnType]
         cos, sin = self.table[positions].to(x.dtype)[:, :, None].unbind(-2)  # (B, L, 1, K/2)
         a, b = x.chunk(2, -1)
         return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        x, ctx.table, positions = given
+        ctx.places = positions.reshape(-1)
+        return rotated(x, ctx.table, ctx.places, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor):
+        return rotated(slopes[0], ctx.table, ctx.places, -1), None, None
+
+
+def rotated(x: Tensor, table: Tensor, places: Tensor, way: int) -> Tensor:
+    """x (B, L, H, K) bfloat16 at places (B · L,), or (L,) in every row -> the same shape, turned forth (1) or back (-1)."""
+    b, length, heads, width = x.shape
+    side_by_side = x.stride(3) == 1 and x.stride(2) == width and x.stride(0) == length * x.stride(1)
+    x = x.detach() if side_by_side else x.detach().contiguous()
+    y = torch.empty(b, length, heads, width, dtype=x.dtype)
+    use_threads(4 * x.numel())
+    rotate(x.data_ptr(), x.stride(1) * 2, (b * length, heads, width), table.numpy(), places.numpy(), way, y.data_ptr())
+    return y

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -14,6 +15,7 @@ from .call import Call
 from .embedding import Embedding
 from .norm import normalise
 from .relative import RelativeBias
+from .rounded import learns_narrow, rounded
 
 
 def run_block(block: nn.Module, x: Tensor, call: Call) -> Tensor:
@@ -48,6 +50,10 @@ class Stack(nn.Module):
         if self.bias is not None:
             look, learns = call.looks[None], torch.is_grad_enabled() and call.cache is None and not call.exact
             call.bias = self.bias.line(look.longest) if learns else self.bias(call.positions, look.keys)
+        tokens = x.shape[1]
+        if call.mask.starts is not None and not call.exact and learns_narrow(x.device):
+            x = rounded(x)
+            call.positions = F.pad(call.positions, (0, x.shape[1] - tokens))
         for call.layer, place in enumerate(self.layers):
             block = self.blocks[place]
             if not torch.is_grad_enabled():
@@ -56,7 +62,7 @@ class Stack(nn.Module):
                 x = checkpoint(self.learn, block, x, dataclasses.replace(call), use_reentrant=False)
             else:
                 x = self.learn(block, x, call)
-        return self.finish(x, exact=call.exact)
+        return self.finish(x[:, :tokens], exact=call.exact)
 
     def finish(self, x: Tensor, *, exact: bool) -> Tensor:
         """What comes after the last layer."""

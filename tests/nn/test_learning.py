@@ -99,6 +99,18 @@ def test_packed_targets_look_at_packed_sources(learns: bool) -> None:
         torch.testing.assert_close(found, eager(*wide, allowed, 0.4), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_stands_behind_the_last_document_is_zero(learns: bool) -> None:
+    """Answers and gradients, by the kernel and by torch's."""
+    given, mask = heads(1, 4, 2, 21), Mask(causal=True, starts=torch.tensor([0, 5, 16]))
+    given = given if learns else [each.detach().float().requires_grad_() for each in given]
+    found = attend(*given, Look.of(mask, torch.arange(16)[None], 16))
+    right = attend(*(each[:, :, :16] for each in given), Look.of(mask, torch.arange(16)[None], 16))
+    assert not found[:, :, 16:].any() and torch.equal(found[:, :, :16], right)
+    for each in torch.autograd.grad(found.sum(), given):
+        assert torch.isfinite(each).all() and not each[:, :, 16:].any() and each[:, :, :16].any()
+
+
 def test_what_learns_in_bfloat16_takes_this_way() -> None:
     given = heads(2, 4, 4, 21)
     look = Look.of(Mask(causal=True), torch.arange(21)[None], 21)
