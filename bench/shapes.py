@@ -31,6 +31,10 @@ SHAPES: dict[str, dict[str, Any]] = {
         **{"model_type": "marian", "vocab_size": 58_101, "d_model": 512, "encoder_layers": 6, "decoder_layers": 6},
         **{"encoder_attention_heads": 8, "decoder_attention_heads": 8, "encoder_ffn_dim": 2048, "decoder_ffn_dim": 2048},
     },
+    "marian-small": {
+        **{"model_type": "marian", "vocab_size": 10_000, "d_model": 128, "encoder_layers": 4, "decoder_layers": 4},
+        **{"encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 256, "decoder_ffn_dim": 256},
+    },
 }
 TINY = {"gpt2": "gpt2-124m", "llama": "llama-110m", "bert": "bert-base", "marian": "marian-base"}
 

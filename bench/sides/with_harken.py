@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from worker import Run, anonymous, serve
+from worker import Run, anonymous, pairs, serve
 
 import harken
 
@@ -120,13 +121,18 @@ def train(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run:
     from harken.fit.options import TrainOptions
     from harken.fit.plan import choose_plan
     from harken.objectives.causal import spans
+    from harken.objectives.objective import packs
 
     torch.set_num_threads(threads)
     before = anonymous()
     model, tokenizer = harken.load(folder)
-    source = spans(read(text, examples="running"), tokenizer, tokens, Ledger(), overflow="window")
+    if model.reads == "source":
+        source = paired(rows, tokens, tokenizer.vocab_size)
+    else:
+        source = spans(read(text, examples="running"), tokenizer, tokens, Ledger(), overflow="window")
     asked = TrainOptions(data="-", steps=100, batch_size=rows, dtype="bfloat16", optimizer="adamw", dropout=0.0)
     plan = dataclasses.replace(choose_plan(asked, targets=source.targets, rows=len(source.rows())), dtype=asked.dtype)
+    plan = dataclasses.replace(plan, pack=packs(model, source))
     whole, step = Whole.of(model, source, plan, None), 0
     model.train()
     numbers = sum(each.numel() for each in model.parameters())
@@ -139,6 +145,19 @@ def train(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run:
         return {"tokens": count, "loss": nats / count, "before": before, "parameters": numbers}
 
     return run
+
+
+def paired(rows: int, most: int, vocabulary: int) -> Any:
+    """Pairs of random tokens, as many as a step reads."""
+    from harken.data.batches import Spans
+    from harken.data.pairs import PairSpans
+
+    sides = []
+    for lengths in zip(*pairs(rows, most), strict=True):
+        ends = np.cumsum(lengths)
+        ids = np.random.default_rng(0).integers(10, vocabulary - 10, ends[-1]).astype(np.int32)
+        sides.append(Spans(ids, np.stack([ends - lengths, ends], 1), 0, most))
+    return PairSpans(*sides)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import transformers
-from worker import Run, anonymous, serve
+from worker import Run, anonymous, pairs, serve
 
 transformers.logging.set_verbosity_error()
 
@@ -65,7 +65,25 @@ def translate(folder: str, dtype: str, threads: int) -> Run:
 def fresh(folder: str) -> Any:
     """The model to train, without dropout."""
     config = transformers.AutoConfig.from_pretrained(folder, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
+    kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+    return kind.from_pretrained(folder, config=config, dtype=torch.float32)
+
+
+def texts(model: Any, rows: int, most: int) -> list[dict[str, torch.Tensor]]:
+    """Rows of random tokens, all as long, or pairs of several lengths."""
+    last = model.config.vocab_size - 10
+    if model.config.is_encoder_decoder:
+        return [{"input_ids": torch.randint(10, last, (m,)), "labels": torch.randint(10, last, (n,))} for m, n in pairs(rows, most)]
+    return [{"input_ids": row, "labels": row} for row in torch.randint(10, last, (rows, most))]
+
+
+def batch(model: Any, rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Rows side by side, filled up as a collator does it."""
+    ids = torch.nn.utils.rnn.pad_sequence([row["input_ids"] for row in rows], True, model.config.pad_token_id or 0)
+    labels = torch.nn.utils.rnn.pad_sequence([row["labels"] for row in rows], True, -100)
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+    mask = {} if (lengths == ids.shape[1]).all() else {"attention_mask": (torch.arange(ids.shape[1]) < lengths[:, None]).long()}
+    return {"input_ids": ids, "labels": labels, **mask}
 
 
 def plain(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run:
@@ -74,17 +92,17 @@ def plain(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run:
     before = anonymous()
     model = fresh(folder).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    ids = torch.randint(10, model.config.vocab_size - 10, (rows, tokens))
-    numbers = sum(each.numel() for each in model.parameters())
+    given = batch(model, texts(model, rows, tokens))
+    numbers, count = sum(each.numel() for each in model.parameters()), int((given["labels"] != -100).sum())
 
     def run() -> Mapping[str, Any]:
         with torch.autocast("cpu", torch.bfloat16):
-            loss = model(input_ids=ids, labels=ids).loss
+            loss = model(**given).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        return {"tokens": rows * tokens, "loss": loss.item(), "before": before, "parameters": numbers}
+        return {"tokens": count, "loss": loss.item(), "before": before, "parameters": numbers}
 
     return run
 
@@ -107,8 +125,8 @@ def trainer(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run
     torch.set_num_threads(threads)
     before = anonymous()
     model = fresh(folder)
-    texts = torch.randint(10, model.config.vocab_size - 10, (200 * rows, tokens))
-    data: Any = [{"input_ids": row, "labels": row} for row in texts]
+    step = texts(model, rows, tokens)
+    data: Any = step * 200
     asked = transformers.TrainingArguments(
         output_dir=f"{folder}-trainer",
         per_device_train_batch_size=rows,
@@ -122,12 +140,14 @@ def trainer(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run
         disable_tqdm=True,
     )
     gate, failed = Gate(), []
-    numbers = sum(each.numel() for each in model.parameters())
+    numbers, count = sum(each.numel() for each in model.parameters()), sum(len(row["labels"]) for row in step)
 
     def work() -> None:
         try:
             torch.set_num_threads(threads)
-            transformers.Trainer(model=model, args=asked, train_dataset=data, callbacks=[gate]).train()
+            transformers.Trainer(
+                model=model, args=asked, train_dataset=data, callbacks=[gate], data_collator=lambda found: batch(model, found)
+            ).train()
         except Exception as error:
             failed.append(error)
             gate.done.release()
@@ -139,7 +159,7 @@ def trainer(folder: str, text: str, rows: int, tokens: int, threads: int) -> Run
         gate.done.acquire()
         if failed:
             raise failed[0]
-        return {"tokens": rows * tokens, "before": before, "parameters": numbers}
+        return {"tokens": count, "before": before, "parameters": numbers}
 
     return run
 

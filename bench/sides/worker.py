@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -39,3 +40,9 @@ def anonymous() -> int:
     """Bytes of memory that only this process can give back: files that are mapped do not count."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon"))
+
+
+def pairs(rows: int, most: int) -> list[tuple[int, int]]:
+    """Tokens of so many sources and targets, from 4 to `most`, the same every time."""
+    rng = random.Random(1)
+    return [(rng.randint(4, most), rng.randint(4, most)) for _ in range(rows)]
