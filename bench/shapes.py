@@ -34,6 +34,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "marian-small": {
         **{"model_type": "marian", "vocab_size": 10_000, "d_model": 128, "encoder_layers": 4, "decoder_layers": 4},
         **{"encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 256, "decoder_ffn_dim": 256},
+        **{"pad_token_id": 0, "decoder_start_token_id": 0},
     },
 }
 TINY = {"gpt2": "gpt2-124m", "llama": "llama-110m", "bert": "bert-base", "marian": "marian-base"}
