@@ -58,6 +58,8 @@ def checkpoint(name: str) -> Path:
         for field in vars(config):
             if "pdrop" in field or "dropout" in field:
                 setattr(config, field, 0.0)
+        if name == "marian":
+            config.pad_token_id = config.decoder_start_token_id = 0  # a toy's; its own would stand behind its vocabulary
         if hasattr(config, "eos_token_id") and shape["model_type"] in ("gpt2", "llama"):
             config.eos_token_id = config.bos_token_id = None
         print(f"making {name} …", flush=True)
