@@ -8,6 +8,7 @@ B batch · C texts · N heads · G key/value heads · L queries · M keys · K h
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +29,8 @@ NOTHING, NO_SLOPES = np.zeros((0, 0), np.float32), np.zeros((0, 0, 0), np.float3
 @dataclass
 class Seen:
     """The texts of a call and which keys each query sees, start <= j < stop, both (C, L) int64, and of a text that goes on in several ways
-    (`branches`) those below `before` (C, L) as well; (0, 0): none. first and first_key (C,): the places of a text's tokens in a `packed`
-    row; the rows of a batch have as many `queries` and `keys` each."""
+    (`branches`) those below `before` (C, L) as well; (0, 0): none. queries and keys (C,): how many each text has; in a `packed`
+    row they lie end to end, else they are rows of a batch. What follows from these is worked out once for all layers."""
 
     start: np.ndarray
     stop: np.ndarray
@@ -56,22 +57,32 @@ class Seen:
 
     def texts(self, q: Tensor, k: Tensor, v: Tensor) -> np.ndarray:
         """(C, 7) int64, as the kernels take them."""
-        firsts = [np.concatenate([[0], sizes.cumsum()[:-1]]) for sizes in (self.queries, self.keys)]
 
         def beginnings(x: Tensor, first: np.ndarray) -> np.ndarray:
             return BYTES * (first * x.stride(2) if self.packed else np.arange(len(first)) * x.stride(0))
 
-        places = beginnings(q, firsts[0]), beginnings(k, firsts[1]), beginnings(v, firsts[1])
-        return np.stack([*places, self.queries, self.keys, *firsts], 1).astype(np.int64)
+        one, other = self.firsts
+        return np.stack([beginnings(q, one), beginnings(k, other), beginnings(v, other), self.queries, self.keys, one, other], 1)
+
+    @functools.cached_property
+    def firsts(self) -> tuple[np.ndarray, np.ndarray]:
+        """(C,) int64 each: queries, and keys, of all texts before each."""
+        one, other = (sizes.cumsum() - sizes for sizes in (self.queries, self.keys))
+        return one, other
+
+    @functools.cached_property
+    def scores(self) -> int:
+        """Of one head, of all texts."""
+        return int(self.queries @ self.keys)
 
     def clear(self, sizes: np.ndarray, *written: Tensor) -> None:
         """What stands behind the last document of a packed row becomes zero, of each (1, T, heads, K)."""
         for each in written if self.packed else ():
             each[:, int(sizes.sum()) :] = 0
 
-    def work(self, width: int) -> int:
-        """Multiply-adds of one head, about."""
-        return 2 * width * int((self.queries * self.keys).sum())
+    def work(self, q: Tensor) -> int:
+        """Multiply-adds of an answer, about."""
+        return 2 * q.shape[1] * q.shape[3] * self.scores
 
 
 def attend_learning(q: Tensor, k: Tensor, v: Tensor, seen: Seen, scale: float, dropout: float = 0.0, bias: Tensor | None = None) -> Tensor:
@@ -88,7 +99,7 @@ class _Attention(torch.autograd.Function):
         q, k, v, bias, *rest = given
         y = blank(q)
         kept = np.empty((q.shape[0] * q.shape[2], q.shape[1], 2), np.float32)
-        use_threads(rest[0].work(q.shape[-1]) * q.shape[1])
+        use_threads(rest[0].work(q))
         forward(*asked(q, k, v, bias, *rest), y.data_ptr(), kept)
         rest[0].clear(rest[0].queries, y)
         ctx.save_for_backward(q, k, v, bias)
@@ -101,7 +112,7 @@ class _Attention(torch.autograd.Function):
         dy = slopes[0].to(q.dtype).transpose(1, 2).contiguous()
         dq, dk, dv = (blank(each) for each in (q, k, v))
         dbias = NO_SLOPES if bias is None else np.zeros((BLOCKS, *bias.shape), np.float32)
-        use_threads(ctx.rest[0].work(q.shape[-1]) * q.shape[1])
+        use_threads(ctx.rest[0].work(q))
         given = asked(q, k, v, bias, *ctx.rest)
         backward(*given, ctx.kept, dy.data_ptr(), (dq.data_ptr(), dk.data_ptr(), dv.data_ptr()), dbias)
         ctx.rest[0].clear(ctx.rest[0].queries, dq)
