@@ -61,9 +61,7 @@ def reproduce(options: ReproduceOptions) -> list[Row]:
     data = Path(options.data) if options.data else None
     setting = Setting(out, data, options.tiny, options.minutes_scale, options.threads, again)
     if not (options.names or options.all):
-        kept = [read_row(out / recipe.name) for recipe in chosen]
-        if options.page:
-            write_page(page, book.recipes.values(), out)
+        kept = write_page(page, chosen, out) if options.page else [read_row(out / recipe.name) for recipe in chosen]
         list_of(chosen, [row is not None for row in kept])
         return [row for row in kept if row is not None]
     rows, failed = [], []

@@ -8,29 +8,44 @@ from pathlib import Path
 
 from ..base.files import write_text
 from ..base.report import span
-from .kept import Finding, Row, number, read_row
+from .kept import ROW, STEPS, Finding, Row, number, read_row
 from .recipe import Recipe
 
 HEAD = """# Results
 
 What harken reaches on known data sets, beside what others have, from commands that anyone can run. This page is written by `harken
-reproduce --page`; DATA is a folder with a copy of each data set, OUT that of the results. In brackets stands the interval that 95 % of
+reproduce --page`; DATA is a folder with a copy of each data set, OUT that of the results. The numbers of a row, or the steps of one that
+is not done yet, lie beside the page; copied into OUT they are not run again. In brackets stands the interval that 95 % of
 samples of the test examples fall into, unless a row says otherwise. Nothing was chosen on a test set; what was chosen on a validation set
 is said.
 """
 NOT_RUN = "not run"
 
 
-def write_page(path: Path, recipes: Iterable[Recipe], out: Path) -> None:
-    """Write the page, Markdown, from the rows in `out`, and put the pictures of all rows into a folder beside it, of the page's name."""
-    rows = [(recipe, read_row(out / recipe.name)) for recipe in recipes]
-    pictures = path.with_suffix("")
-    for _, row in rows:
-        for name in row.pictures if row is not None else ():
-            pictures.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(out / row.name / name, pictures / name)  # pyright: ignore[reportOptionalMemberAccess]
-    parts = [HEAD, summary(rows), *(section(recipe, row, pictures.name) for recipe, row in rows)]
+def write_page(path: Path, recipes: Iterable[Recipe], out: Path) -> list[Row | None]:
+    """Write the page, Markdown, from the rows in `out` and those that an earlier page had: what is kept of each goes into a folder beside
+    the page, of its name. Returns the row of each recipe, if it was run."""
+    home = path.with_suffix("")
+    rows = []
+    for recipe in recipes:
+        keep(out / recipe.name, home / recipe.name, recipe.name)
+        rows.append((recipe, read_row(home / recipe.name)))
+    parts = [HEAD, summary(rows), *(section(recipe, row, home / recipe.name) for recipe, row in rows)]
     write_text(path, "\n".join(parts).rstrip() + "\n")
+    return [row for _, row in rows]
+
+
+def keep(row: Path, to: Path, name: str) -> None:
+    """Copy what a row is told by, or gone on with on another machine: its pictures, and its numbers, or its steps while it is not done."""
+    done = (row / ROW).is_file()
+    chosen = [row / ROW] if done else sorted((row / STEPS).glob("*.json"))
+    if not chosen or row.resolve() == to.resolve():
+        return
+    shutil.rmtree(to, ignore_errors=True)
+    for path in (*chosen, *row.glob(f"{name}-*.svg")):
+        copy = to / path.relative_to(row)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def summary(rows: list[tuple[Recipe, Row | None]]) -> str:
@@ -46,17 +61,20 @@ def summary(rows: list[tuple[Recipe, Row | None]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def section(recipe: Recipe, row: Row | None, pictures: str) -> str:
-    """All of one row."""
-    parts = [f"## {recipe.title.rstrip('.')}", "", recipe.protocol, ""]
+def section(recipe: Recipe, row: Row | None, home: Path) -> str:
+    """All of one row; `home`: where what is kept of it lies, beside the page."""
+    title = recipe.title.rstrip(".")
+    parts = [f"## {title}", "", recipe.protocol, ""]
     if row is None:
-        return "\n".join([*parts, f"{NOT_RUN.capitalize()}: `harken reproduce {recipe.name} --data DATA`", ""])
+        steps = sorted(path.stem for path in (home / STEPS).glob("*.json"))
+        begun = f"Begun, with {', '.join(steps)}" if steps else NOT_RUN.capitalize()
+        return "\n".join([*parts, f"{begun}: `harken reproduce {recipe.name} --data DATA`", ""])
     if row.tiny:
         parts += ["**Only seen to run, on made-up data: the numbers mean nothing.**", ""]
     parts += ["| | value | wanted | | others | minutes |", "|---|---|---|---|---|---|"]
     parts += [f"| {' | '.join(cells(each))} |" for each in row.findings]
     parts += ["", *(line for note in row.notes for line in (note, ""))]
-    parts += [line for name in row.pictures for line in (f"![{recipe.title.rstrip('.')}: {name}]({pictures}/{name})", "")]
+    parts += [line for name in row.pictures for line in (f"![{title}: {name}]({home.parent.name}/{row.name}/{name})", "")]
     took = f"{span(row.seconds)} in all on {row.machine}"
     parts += [f"<details><summary>{took}: the commands</summary>", "", "```sh", f"harken reproduce {row.name} --data DATA --out OUT"]
     parts += [f"{line}    # {step}" for step, line in row.commands.items()]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
 import harken
-from harken.base.errors import InputError
+from harken.base.errors import InputError, RunError
 from harken.results.kept import Finding, command_line, number, plain, read_row
 from harken.results.lab import Lab, Setting, perform
 from harken.results.page import write_page
@@ -162,8 +163,31 @@ def test_the_page_has_every_row_and_its_pictures(tmp_path: Path) -> None:
     assert "| [ran](#a-row-it-ran) | the loss | 1.2500 (1.2000 to 1.3000) | ≤ 1.3000 | holds |" in text
     assert "| [other](#another-row) | not run | | | |" in text and "Not run: `harken reproduce other --data DATA`" in text
     assert "| the other | 3 |  |  |  |  |" in text and "A note." in text and "mean nothing" not in text
-    assert "![A row: it ran: ran-curve.svg](results/ran-curve.svg)" in text
-    assert (page.parent / "results" / "ran-curve.svg").read_text() == "<svg></svg>"
+    assert "![A row: it ran: ran-curve.svg](results/ran/ran-curve.svg)" in text
+    assert (page.parent / "results" / "ran" / "ran-curve.svg").read_text() == "<svg></svg>"
+    write_page(page, [ran, other], tmp_path / "another")
+    assert page.read_text() == text  # what an earlier page had stays
     perform(ran, Setting(tmp_path / "out", None, tiny=True), {})
     write_page(page, [ran], tmp_path / "out")
     assert "on made-up data: the numbers mean nothing" in page.read_text()
+
+
+def test_the_steps_of_a_row_that_is_not_done_are_kept_beside_the_page_and_gone_on_with(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def steps(lab: Lab) -> None:  # only the first step "here"
+        for name in ("one", "two"):
+            lab.found(name, lab.step(name, lambda name=name: made.append(name) or len(made)))
+            if lab.folder.parent.name == "here":
+                raise RunError("stopped")
+
+    recipe, page = Recipe("halves", "In halves.", "By hand.", steps), tmp_path / "results.md"
+    with pytest.raises(RunError):
+        perform(recipe, Setting(tmp_path / "here", None), {})
+    write_page(page, [recipe], tmp_path / "here")
+    assert "Begun, with one: `harken reproduce halves" in page.read_text()
+    shutil.copytree(page.with_suffix(""), tmp_path / "there")
+    perform(recipe, Setting(tmp_path / "there", None), {})
+    write_page(page, [recipe], tmp_path / "there")
+    assert made == ["one", "two"] and "| one | 1 |" in page.read_text() and "| two | 2 |" in page.read_text()
+    assert [path.name for path in (page.with_suffix("") / "halves").iterdir()] == ["row.json"]
