@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from ..base.errors import InputError, did_you_mean
+from ..nn.embedding import Embedding
 from ..nn.linear import Linear
 from ..nn.models import Model
+from ..nn.position import Learned, waves
 from ..nn.stack import Stack
 from .config import Config
 
@@ -89,7 +91,10 @@ def build(config: Config, task: str | None = None, *, seed: int | None = None) -
 
 def initialise(model: Model, std: float) -> None:
     """Normal(0, std) matrices, zero biases; in pre-norm blocks, whose sum grows from layer to layer, what writes to it is divided by
-    √(2 · layers), as GPT-2 has it, or √(3 · layers) where each also looks at a source."""
+    √(2 · layers), as GPT-2 has it, or √(3 · layers) where each also looks at a source.
+
+    Learned positions that a norm follows begin as waves, three times as strong as tokens: one turn then leads from every place to its
+    neighbour, which a head need not find place by place, and a masked model soon knows more than how often words are."""
     share = {}  # of what writes to a sum: how many do
     for stack in (part for part in model.modules() if isinstance(part, Stack)):
         parts = [
@@ -99,4 +104,8 @@ def initialise(model: Model, std: float) -> None:
     for part in model.modules():
         if isinstance(part, Linear | nn.Embedding):
             nn.init.normal_(part.weight, 0.0, std / share.get(part, 1) ** 0.5)
+    for embed in (part for part in model.modules() if isinstance(part, Embedding)):
+        if isinstance(embed.positions, Learned) and embed.norm is not None:
+            table = embed.positions.weight.detach()
+            table.copy_(torch.from_numpy(waves(*table.shape)) * (3 * 2**0.5 * std))
     model.initialise()

@@ -19,7 +19,7 @@ MINUTES = 50.0
 END = "<|endoftext|>"
 BODIES: dict[str, dict[str, Any]] = {
     "bert": {"model": "bert", "task": "masked-language-modeling", "context": 128, "width": 256, "layers": 6, "heads": 8,
-             "whole_word": True, "mask_rate": 0.25, "batch_size": 64},
+             "whole_word": True, "mask_rate": 0.25, "batch_size": 16, "learning_rate": 0.008},
     "llama": {"model": "llama", "tokenizer": "bpe", "vocab_size": 8_000, "context": 256, "width": 256, "layers": 6, "heads": 8,
               "batch_size": 24},
     "t5": {"model": "t5", "task": "span-corruption", "tokenizer": "bpe", "vocab_size": 12_000, "context": 192, "width": 256, "layers": 4,
@@ -58,7 +58,7 @@ def train(lab: Lab, name: str) -> dict[str, Any]:
     mixed = name == "bert"
     options = {**BODIES[name], "tokenizer": str(words(lab))} if mixed else BODIES[name]
     return lab.train(name, text(lab, "train", mixed=mixed), valid=str(text(lab, "valid", mixed=mixed)), examples="running",
-                     average=0.999, minutes=MINUTES, **options)  # fmt: skip
+                     average=0.999, dropout=0.0, minutes=MINUTES, **options)  # fmt: skip
 
 
 def steps(lab: Lab) -> None:
