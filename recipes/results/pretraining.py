@@ -19,7 +19,7 @@ MINUTES = 50.0
 END = "<|endoftext|>"
 BODIES: dict[str, dict[str, Any]] = {
     "bert": {"model": "bert", "task": "masked-language-modeling", "context": 128, "width": 256, "layers": 6, "heads": 8,
-             "whole_word": True, "mask_rate": 0.25, "batch_size": 24, "learning_rate": 0.009},
+             "whole_word": True, "mask_rate": 0.25, "batch_size": 24, "learning_rate": 0.005},
     "llama": {"model": "llama", "tokenizer": "bpe", "vocab_size": 8_000, "context": 256, "width": 256, "layers": 6, "heads": 8,
               "batch_size": 24},
     "t5": {"model": "t5", "task": "span-corruption", "tokenizer": "bpe", "vocab_size": 12_000, "context": 192, "width": 256, "layers": 4,

@@ -30,10 +30,14 @@ def test_models_from_scratch(name: str) -> None:
         assert one.span == 16 or name in ("ngram", "mixture")
 
 
+WAVES = ("bert", "roberta", "distilbert", "albert")
+
+
 @pytest.mark.parametrize("task", [None, "classification"])
 @pytest.mark.parametrize("name", ["gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "distilbert", "albert", "cosine"])
 def test_the_spread_of_fresh_weights(name: str, task: str | None) -> None:
-    """Normal(0, 0.02); in pre-norm blocks what writes to the residual path over √(2 · layers), as GPT-2 has it."""
+    """Normal(0, 0.02); in pre-norm blocks what writes to the residual path over √(2 · layers), as GPT-2 has it; learned positions that a
+    norm follows are waves, three times as strong, so that one turn leads from each place to the next."""
     model = build(config_class(name).sized(128, 8, 4, 16, 256, 0.0), task, seed=0)
     grows = name not in ("gpt", "bert", "roberta", "distilbert", "albert")
     for key, parameter in model.named_parameters():
@@ -41,6 +45,11 @@ def test_the_spread_of_fresh_weights(name: str, task: str | None) -> None:
             assert not parameter.any()
         elif "norm" in key or key.endswith("beta"):
             assert (parameter == 1).all()
+        elif ".positions." in key and name in WAVES:
+            assert abs(parameter.pow(2).mean().sqrt() - 0.06) < 1e-5
+            pairs = torch.view_as_complex(parameter.detach().unflatten(-1, (-1, 2)).contiguous())  # sine and cosine of each wave
+            turns = pairs[1:] / pairs[:-1]
+            assert torch.allclose(turns, turns[:1].expand_as(turns), atol=1e-3)
         else:
             writes = grows and ".blocks." in key and key.endswith((".out.weight", ".down.weight"))
             close = 0.06 if parameter.numel() > 2000 else 0.25
