@@ -32,7 +32,7 @@ def steps(lab: Lab) -> None:
     known = body(lab, "bert")
     files = {part: pairs(lab, part) for part in ("train", "dev", "test")}
     trained = lab.train("bert", files["train"], valid=str(files["dev"]), model=str(known), task="similarity", overflow="truncate",
-                        optimizer="adamw", learning_rate=3e-4, average=0.99, dropout=0.1, batch_size=32, minutes=5.0)  # fmt: skip
+                        optimizer="muon", learning_rate=1e-3, average=0.99, dropout=0.1, batch_size=32, minutes=5.0)  # fmt: skip
     found = lab.do("test", harken.evaluate, lab.run("bert"), files["test"], overflow="truncate")
     span = found["intervals"]["spearman"]
     best = max(each["spearman"] for each in found["baselines"].values())

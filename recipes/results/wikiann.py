@@ -30,7 +30,7 @@ def steps(lab: Lab) -> None:
     """Fine-tune, count."""
     paths, known = stripped(lab), body(lab, "bert")
     trained = lab.train("bert", paths["train"], valid=str(paths["dev"]), model=str(known), task="token-classification", mend=True,
-                        overflow="truncate", optimizer="adamw", learning_rate=5e-4, average=0.99, dropout=0.1, batch_size=32,
+                        overflow="truncate", optimizer="muon", learning_rate=2e-3, average=0.99, dropout=0.1, batch_size=32,
                         minutes=8.0)  # fmt: skip
     found = lab.do("test", harken.evaluate, lab.run("bert"), paths["test"], mend=True, overflow="truncate")
     name, span = found["main"], found["intervals"][found["main"]]
