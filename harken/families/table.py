@@ -107,5 +107,5 @@ def initialise(model: Model, std: float) -> None:
     for embed in (part for part in model.modules() if isinstance(part, Embedding)):
         if isinstance(embed.positions, Learned) and embed.norm is not None:
             table = embed.positions.weight.detach()
-            table.copy_(torch.from_numpy(waves(*table.shape)) * (3 * 2**0.5 * std))
+            table.copy_(torch.from_numpy(waves(*table.shape)) * (2**0.5 * std))
     model.initialise()
