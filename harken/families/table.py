@@ -47,6 +47,7 @@ FAMILIES = {
 }
 MODEL_TYPES = {"gpt": "openai-gpt"}
 """What config.json calls a family, where that is not the name people know."""
+MASKED = ("masked-language-modeling", "pretraining")
 
 
 def family(name: str) -> ModuleType:
@@ -84,8 +85,8 @@ def build(config: Config, task: str | None = None, *, seed: int | None = None) -
         if seed is not None:
             torch.manual_seed(seed)
         model = family(config.model_type).build(config)
+        model.config = config
         initialise(model, config.initializer_range)
-    model.config = config
     return model.eval()
 
 
@@ -93,8 +94,9 @@ def initialise(model: Model, std: float) -> None:
     """Normal(0, std) matrices, zero biases; in pre-norm blocks, whose sum grows from layer to layer, what writes to it is divided by
     √(2 · layers), as GPT-2 has it, or √(3 · layers) where each also looks at a source.
 
-    Learned positions that a norm follows begin as waves, three times as strong as tokens: one turn then leads from every place to its
-    neighbour, which a head need not find place by place, and a masked model soon knows more than how often words are."""
+    Learned positions that a norm follows begin, in a model of masked tokens, as waves three times as strong as tokens: one turn then leads
+    from every place to its neighbour, which a head need not find place by place, and the model soon knows more than how often words are. A
+    model that judges whole texts would hear its words less."""
     share = {}  # of what writes to a sum: how many do
     for stack in (part for part in model.modules() if isinstance(part, Stack)):
         parts = [
@@ -104,8 +106,8 @@ def initialise(model: Model, std: float) -> None:
     for part in model.modules():
         if isinstance(part, Linear | nn.Embedding):
             nn.init.normal_(part.weight, 0.0, std / share.get(part, 1) ** 0.5)
-    for embed in (part for part in model.modules() if isinstance(part, Embedding)):
+    for embed in (part for part in model.modules() if isinstance(part, Embedding) and model.config.task in MASKED):
         if isinstance(embed.positions, Learned) and embed.norm is not None:
             table = embed.positions.weight.detach()
-            table.copy_(torch.from_numpy(waves(*table.shape)) * (2**0.5 * std))
+            table.copy_(torch.from_numpy(waves(*table.shape)) * (3 * 2**0.5 * std))
     model.initialise()
