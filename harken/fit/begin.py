@@ -21,6 +21,7 @@ from . import dialogue, instruct
 from . import plan as planning
 from .best import check_best
 from .count import choose_order, never_predicted
+from .counted import count_in
 from .folder import has_bf16
 from .layers import Layers
 from .lesson import check as check_lesson
@@ -72,6 +73,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if family(name).LEARNS == "counts":
         say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")
         return model, tokenizer, data, plan
+    count_in(options, model, data.train)
     Layers(model.neural if isinstance(model, Mixture) else model, plan)  # a layer that is not there is said now
     data.signal = lesson(options, model, tokenizer, data)
     parameters = sum(p.numel() for p in model.parameters())
@@ -98,7 +100,7 @@ def words_for(options: TrainOptions, name: str, material: ModuleType, train: Any
 def check(options: TrainOptions) -> None:
     """InputError for options that a counting model has no use for, and for a kind of tokenizer that is not known."""
     name = options.model or "llama"
-    for asked in ("freeze", "layer_decay", "unfreeze_every"):
+    for asked in ("freeze", "layer_decay", "unfreeze_every", "embeddings"):
         if name in FAMILIES and family(name).LEARNS == "counts" and getattr(options, asked) is not None:
             raise InputError(f"--{asked.replace('_', '-')} is for models that learn by gradients, and {name} counts; leave it out")
     new = not is_checkpoint(options.model) and options.student_layers is None

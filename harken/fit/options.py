@@ -128,6 +128,10 @@ class TrainOptions:
     smoothing: Literal["kneser_ney", "witten_bell", "add_k"] = option("kneser_ney", "what an n-gram model gives to what it never saw")
     parts: str = option("llama,ngram", "the two models a mixture weighs: a neural one and a counting one")
     gate: Literal["context", "global"] = option("context", "whether a mixture weighs its parts anew for every context or once for all")
+    embeddings: Literal["random", "counted"] | None = option(
+        None,
+        "how token vectors of a new model begin: random, or counted: which tokens stand near which (default: counted to fill gaps)",
+    )
     dropout: float | None = option(None, "share of values dropped while training (default: 0.1 on many passes, else 0)", min=0, max=0.9)
     batch_size: int | None = option(None, "rows of text a step learns from", min=1)
     accumulate: int = option(1, "parts a batch is read in at least, to save memory; the gradient is the same", min=1)
