@@ -39,14 +39,14 @@ def count_in(options: TrainOptions, model: Model, source: Any) -> None:
     usual = options.embeddings is None and getattr(model.config, "task", None) in MASKED
     if not asked and not usual:
         return
-    embed = next((part for part in model.modules() if isinstance(part, Embedding)), None)
+    embeds = [part for part in model.modules() if isinstance(part, Embedding)]
     spans = source.spans if isinstance(source, Masked | Noised) else source
-    if embed is None or not isinstance(spans, Spans):
+    if not embeds or not isinstance(spans, Spans):
         if asked:
             raise InputError("--embeddings counted is for a new model with a vector for each token that learns from texts; leave it out")
         return
-    table: torch.Tensor = embed.tokens.weight.detach()
-    tokens, width = table.shape
+    tables = list({id(each.tokens): each.tokens.weight.detach() for each in embeds}.values())
+    tokens, width = tables[0].shape
     if usual and tokens < RARE * width:
         return
     ids = laid(spans)
@@ -56,14 +56,15 @@ def count_in(options: TrainOptions, model: Model, source: Any) -> None:
         if asked:
             raise
         return
-    known = np.linalg.norm(found.vectors, axis=1) > 0
-    lengths = np.linalg.norm(found.vectors[known], axis=1, keepdims=True)
-    before = float(table.square().mean().sqrt())
-    scale = LENGTH / width**0.5 / before
-    table.mul_(scale)  # of those without neighbours, such as [MASK]
-    table[torch.from_numpy(known)] = torch.from_numpy(found.vectors[known] / lengths * LENGTH)
-    if isinstance(embed.positions, Learned):
-        embed.positions.weight.detach().mul_(scale)  # as strong beside the tokens as before
+    lengths = np.linalg.norm(found.vectors, axis=1, keepdims=True)
+    known = torch.from_numpy(lengths > 0)
+    counted = torch.from_numpy(LENGTH * found.vectors / np.where(lengths > 0, lengths, 1))
+    stronger = LENGTH / width**0.5 / float(tables[0].square().mean().sqrt())
+    for table in tables:
+        table.copy_(torch.where(known, counted, table * stronger))  # [MASK] and its like have no neighbours
+    for each in embeds:
+        if isinstance(each.positions, Learned):
+            each.positions.weight.detach().mul_(stronger)  # beside the tokens as strong as before
     say(f"token vectors begin from {count(len(ids))} tokens and {count(found.kept)} pairs that stand near each other more than by chance")
 
 
