@@ -105,12 +105,13 @@ def steps(lab: Lab) -> None:
         lab.note(
             f"{kind}: learning rate {rate:g} of {', '.join(f'{each:g}' for each in tried)}, by accuracy on the validation set, seed 0."
         )
+        if kind == "pretrained":
+            runs = [str(lab.run(f"{kind}-{rate:g}-{seed}")) for seed in seeds]
+            both = lab.step("mixed", lambda runs=runs: mixed(folder, runs))
+            values = both["accuracies"]
+            lab.found("with naive Bayes: accuracy, %, median", statistics.median(values), low=min(values), high=max(values), least=84.0)
+            lab.found("naive Bayes alone: accuracy, %", both["bayes"], beside="82.8")
     lab.found("pre-trained above from scratch, points", medians["pretrained"] - medians["scratch"], least=3.0)
-    runs = [str(lab.run(f"pretrained-{rates['pretrained']:g}-{seed}")) for seed in seeds]
-    both = lab.step("mixed", lambda: mixed(folder, runs))
-    values = both["accuracies"]
-    lab.found("pre-trained with naive Bayes: accuracy, %, median", statistics.median(values), low=min(values), high=max(values), least=84.0)
-    lab.found("naive Bayes alone: accuracy, %", both["bayes"], beside="82.8")
     whole = learned("scratch-as-long", "scratch", rates["scratch"], 0, minutes=MINUTES + ADAPTING + 3)
     lab.found("from scratch, as many minutes in all: accuracy, %", 100 * whole["test_metrics"]["accuracy"], minutes=lab.minutes(whole))
     lab.note("Intervals are the range of the seeds.")
