@@ -64,7 +64,7 @@ def summary(rows: list[tuple[Recipe, Row | None]]) -> str:
 def section(recipe: Recipe, row: Row | None, home: Path) -> str:
     """All of one row; `home`: where what is kept of it lies, beside the page."""
     title = recipe.title.rstrip(".")
-    parts = [f"## {title}", "", recipe.protocol, ""]
+    parts = [f"## {title}", "", recipe.protocol if row is None else row.protocol, ""]  # as it was when it was run
     if row is None:
         steps = sorted(path.stem for path in (home / STEPS).glob("*.json"))
         begun = f"Begun, with {', '.join(steps)}" if steps else NOT_RUN.capitalize()
