@@ -191,3 +191,17 @@ def test_the_steps_of_a_row_that_is_not_done_are_kept_beside_the_page_and_gone_o
     write_page(page, [recipe], tmp_path / "there")
     assert made == ["one", "two"] and "| one | 1 |" in page.read_text() and "| two | 2 |" in page.read_text()
     assert [path.name for path in (page.with_suffix("") / "halves").iterdir()] == ["row.json"]
+
+
+def test_what_is_kept_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    def steps(lab: Lab) -> None:
+        lab.step("one", lambda: {"run": str(lab.run("one"))})
+        raise RunError("stopped")
+
+    recipe, page = Recipe("toy", "A toy.", "By hand.", steps), tmp_path / "page" / "results.md"
+    page.parent.mkdir()
+    with pytest.raises(RunError):
+        perform(recipe, Setting(tmp_path / "out", None), {})
+    write_page(page, [recipe], tmp_path / "out")
+    kept = (page.with_suffix("") / "toy" / "steps" / "one.json").read_text()
+    assert "OUT/toy/runs/one" in kept and str(tmp_path) not in kept
