@@ -27,7 +27,7 @@ from .options import TrainOptions
 WINDOW = 3
 """Tokens to each side that are near: pieces of words, of which fewer say more than of whole ones."""
 LENGTH = 2.5
-"""Of a vector, in the mean of all. Shorter ones are soon overwritten: on the books above 4.60 nats at 1.1, 5.18 at 0.2."""
+"""Of each vector. Shorter ones are soon overwritten: on the books above 4.60 nats at 1.1, 5.18 at 0.2."""
 MOST = 10_000_000
 """Tokens that are counted: a few seconds' worth."""
 RARE = 4
