@@ -23,6 +23,7 @@ from .best import check_best
 from .count import choose_order, never_predicted
 from .counted import count_in
 from .folder import has_bf16
+from .joined import join, joins, parts_of
 from .layers import Layers
 from .lesson import check as check_lesson
 from .lesson import lesson
@@ -44,6 +45,8 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     check(options)
     if is_checkpoint(options.model) or options.student_layers is not None:
         return tune(options)
+    if joins(options):
+        return join(options)
     name = options.model or "llama"
     if options.lora:
         raise InputError(f"--lora is for a model that is there already, a run, a checkpoint or a Hub id, and {name} is a new one")
@@ -59,7 +62,7 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     dtype = planning.choose_dtype(options, size.width, has_bf16())
     dropout = planning.choose_dropout(options, planning.budget(plan, targets, rows) / targets)
     config = fresh(name, dataclasses.replace(options, dropout=dropout), size, tokenizer, data)
-    learner = config_class(options.parts.split(",")[0].strip()) if family(name).LEARNS == "mixture" else config
+    learner = config_class(parts_of(options)[0]) if family(name).LEARNS == "mixture" else config
     learning_rate = planning.choose_rate(options, size.width, learner.rate)
     model = build(config, seed=options.seed)
     model.generation = {"suppress_tokens": tokenizer.silent_ids}
@@ -114,10 +117,7 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
     learns = family(name).LEARNS
     kind: Any = config_class(name)
     if learns == "mixture":
-        parts = [part.strip() for part in options.parts.split(",")]
-        if len(parts) != 2 or family(parts[0]).LEARNS != "gradients" or family(parts[1]).LEARNS != "counts":
-            raise InputError(f"--parts {options.parts} is not a neural and a counting model, such as llama,ngram")
-        config = kind.of(*(fresh(part, options, size, tokenizer, data) for part in parts))
+        config = kind.of(*(fresh(part, options, size, tokenizer, data) for part in parts_of(options)))
         config.gate = options.gate
     else:
         config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout or 0.0)

@@ -55,18 +55,16 @@ def fit_mixture(
     clock.after += 2 * held.targets  # to weigh, both parts read what is held out
     progress = fit(model.neural, rest, held, plan, run, pad=pad, keep=keep, clock=clock)
     best()
-    weigh(model, rest, held, pad)
+    counting = build(model.config.configs()[1])
+    assert isinstance(counting, NGram)
+    count(counting, rest)
+    weigh(model, Mixture(model.neural, counting), held, pad)
     return progress
 
 
-def weigh(model: Mixture, rest: Spans, held: Spans, pad: int) -> None:
-    """Set the gate from `held`, text that the neural part has not seen, with counts of `rest` alone."""
-    part = model.config.configs()[1]
-    counting = build(part)
-    assert isinstance(counting, NGram)
-    count(counting, rest)
-    fresh = Mixture(model.neural, counting)
-    learned, counted, buckets = gather(fresh, dataclasses.replace(held, context=model.span), pad)
+def weigh(model: Mixture, known: Mixture, held: Spans, pad: int) -> None:
+    """Set the gate of `model` from `held`, text that neither part of `known` has seen."""
+    learned, counted, buckets = gather(known, dataclasses.replace(held, context=model.span), pad)
     overall = expectation(learned, counted, np.zeros(len(buckets), np.int64), 1, np.array([0.5]), 0.0)
     weights = np.full(len(model.gate.weights), overall[0])
     if model.config.gate == "context":

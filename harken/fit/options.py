@@ -126,7 +126,9 @@ class TrainOptions:
     order: int | None = option(None, "of an n-gram model (default: the best on a part of the training text)", min=0)
     window: int | None = option(None, "of word vectors: words to each side that count as near (default: 5)", min=1)
     smoothing: Literal["kneser_ney", "witten_bell", "add_k"] = option("kneser_ney", "what an n-gram model gives to what it never saw")
-    parts: str = option("llama,ngram", "the two models a mixture weighs: a neural one and a counting one")
+    parts: str = option(
+        "llama,ngram", "the two models a mixture weighs: a neural and a counting family, or folders of two that have learned already"
+    )
     gate: Literal["context", "global"] = option("context", "whether a mixture weighs its parts anew for every context or once for all")
     embeddings: Literal["random", "counted"] | None = option(
         None,

@@ -35,7 +35,7 @@ from .fit import fit
 from .folder import RECORD, RunFolder
 from .lesson import lesson
 from .material import material_of
-from .mixture import fit_mixture
+from .mixture import fit_mixture, weigh
 from .options import RUN_ONLY, TrainOptions
 from .plan import Plan
 from .prepare import Prepared
@@ -183,8 +183,13 @@ def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder
         progress = Progress(tokens=data.train.targets)
     else:
         assert isinstance(model, Mixture)
-        best = partial(read_weights, model, folder.path / WEIGHTS)
-        progress = fit_mixture(model, data.train, plan, folder, pad=pad, keep=keep, best=best, clock=clock)
+        if data.began_from is not None:  # both parts have learned
+            weigh(model, model, data.train, pad)
+            folder.cut(0)
+            progress = Progress(tokens=data.train.targets)
+        else:
+            best = partial(read_weights, model, folder.path / WEIGHTS)
+            progress = fit_mixture(model, data.train, plan, folder, pad=pad, keep=keep, best=best, clock=clock)
     if data.valid is not None:
         progress.best = progress.valid = measured(model, data.valid, pad=pad, most_tokens=plan.eval_tokens).loss
         folder.add({"step": progress.step, "valid_loss": progress.best, "valid_tokens": data.valid.targets})

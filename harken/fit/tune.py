@@ -56,8 +56,13 @@ def is_checkpoint(model: str | None) -> bool:
 def anchored(options: TrainOptions) -> TrainOptions:
     """The options with folders in full, so that the record of a run still names them from elsewhere."""
     named = {name: getattr(options, name) for name in ("model", "tokenizer", "teacher")}
-    full: Any = {n: str(Path(v).resolve()) for n, v in named.items() if v is not None and v not in FAMILIES and Path(v).is_dir()}
-    return dataclasses.replace(options, **full)
+    full: Any = {n: in_full(v) for n, v in named.items() if v is not None}
+    return dataclasses.replace(options, **full, parts=",".join(in_full(part.strip()) for part in options.parts.split(",")))
+
+
+def in_full(name: str) -> str:
+    """The whole path of a folder; any other name as it is."""
+    return str(Path(name).resolve()) if name not in FAMILIES and Path(name).is_dir() else name
 
 
 def as_new(options: TrainOptions, config: Config) -> TrainOptions:

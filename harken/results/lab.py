@@ -170,7 +170,7 @@ class Lab:
         left_out = ("minutes", "epochs", "steps", "warmup_steps", "eval_every", "patience", "learning_rate")
         small = {key: value for key, value in options.items() if key not in left_out}
         small |= {key: min(most, options[key]) for key, most in TINY.items() if options.get(key) is not None and key not in left_out}
-        return {**small, "steps": TINY_STEPS}
+        return small if "/" in str(options.get("parts", "")) else {**small, "steps": TINY_STEPS}  # what is trained is only weighed
 
     # ---- what was found
 

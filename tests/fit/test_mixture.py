@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +133,58 @@ def test_parts_that_make_no_mixture_are_refused(lines, tmp_path):
         with pytest.raises(InputError, match="not a neural and a counting model"):
             harken.train(str(lines), out=str(tmp_path / "run"), model="mixture", parts=parts)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def halves(samples, tmp_path_factory) -> tuple[str, str]:
+    """Two files of names, none of which is in both."""
+    home, texts = tmp_path_factory.mktemp("halves"), (samples / "names.txt").read_text().splitlines(keepends=True)[::8]
+    for name, some in (("a", texts[::2]), ("b", texts[1::2])):
+        (home / f"{name}.txt").write_text("".join(some))
+    return str(home / "a.txt"), str(home / "b.txt")
+
+
+@pytest.fixture(scope="module")
+def trained(halves, tmp_path_factory) -> list[str]:
+    """A neural and a counting model that learned from the first half."""
+    home = tmp_path_factory.mktemp("trained")
+    harken.train(halves[0], out=str(home / "llama"), model="llama", **SMALL)
+    harken.train(halves[0], out=str(home / "ngram"), model="ngram", tokenizer=str(home / "llama"), order=3)
+    return [str(home / name) for name in ("llama", "ngram")]
+
+
+@pytest.mark.parametrize("gate", ["context", "global"])
+def test_two_trained_models_are_only_weighed(halves, trained, gate, tmp_path):
+    out = tmp_path / "run"
+    found = harken.train(halves[1], valid=halves[1], out=str(out), model="mixture", parts=", ".join(trained), gate=gate)
+    mixture, _ = harken.load(str(out))
+    assert isinstance(mixture, Mixture)
+    for part, folder in zip(mixture.parts, trained, strict=True):
+        theirs = harken.load(folder)[0].state_dict()
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in part.state_dict().items())
+    assert found.steps == 0 and found.loss == pytest.approx(harken.evaluate(str(out), halves[1]).loss, abs=1e-5)
+    assert found.loss < min(harken.evaluate(each, halves[1]).loss for each in trained)  # weighed and measured on the same text
+    assert (len(set(mixture.gate.weights.tolist())) == 1) == (gate == "global")
+    again = harken.train(replay=str(out), out=str(tmp_path / "again"))
+    assert again.loss == found.loss
+
+
+def test_trained_parts_that_do_not_fit_are_refused(halves, trained, tmp_path):
+    harken.train(halves[1], out=str(tmp_path / "other"), model="ngram", tokenizer="bpe", vocab_size=300)
+    for said, data, parts, more in (
+        ("is not a neural and a counting model", 1, trained[::-1], {}),
+        ("name two families to train, or two folders to join", 1, [trained[0], "ngram"], {}),
+        ("reads with another tokenizer", 1, [trained[0], str(tmp_path / "other")], {}),
+        ("is what .* learned from", 0, trained, {}),
+        ("--minutes is for a model that is to be trained", 1, trained, {"minutes": 1.0}),
+    ):
+        with pytest.raises(InputError, match=said):
+            harken.train(halves[data], out=str(tmp_path / "run"), model="mixture", parts=",".join(parts), **more)
+    assert not (tmp_path / "run").exists()
+
+
+def test_texts_that_a_part_has_read_are_counted(halves, trained, tmp_path, capsys):
+    both = tmp_path / "both.txt"
+    both.write_text("".join(Path(each).read_text() for each in halves))
+    harken.train(str(both), out=str(tmp_path / "run"), model="mixture", parts=",".join(trained))
+    assert "were read by" in capsys.readouterr().err
