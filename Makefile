@@ -24,7 +24,7 @@ demo: .venv/.installed  ## train on the names that ship with harken, compare, pr
 	$(BIN)/harken demo
 
 test: .venv/.installed  ## all tests: two workers with one thread each, then the serial ones with two threads
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not serial and not slow" -q
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not serial and not slow" -q
 	OMP_NUM_THREADS=2 NUMBA_NUM_THREADS=2 $(BIN)/pytest -m "serial and not slow" -q || test $$? -eq 5  # 5: none collected
 
 test-browser: .venv/.installed  ## the pages in a real Chromium, which is installed where there is none (Debian, Ubuntu)
