@@ -8,7 +8,10 @@ names in the sentence that shares most with the question.
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +19,72 @@ import harken
 from harken.measure.sentences import spans
 from harken.results.lab import Lab
 
-from .pretraining import body
+from .cloze import around, as_squad, elsewhere, made
+from .pretraining import body, text
 
 NAME = "f1"
+ROOM = 75
+"""Words of a context that a body of 128 tokens reads at once beside a question."""
+LEAST = 40
+"""Words of a paragraph of a book that is asked about."""
 
 
-def answered(lab: Lab, path: Path, name: str) -> Path:
-    """A file with every question and the sentence that its first answer begins in, a line each."""
-    found = lab.file(name)
-    with open(found, "w", encoding="utf-8") as file:
-        for article in json.loads(path.read_text("utf-8"))["data"]:
-            for paragraph in article["paragraphs"]:
-                text = paragraph["context"]
-                for asked in paragraph["qas"]:
-                    place = asked["answers"][0]["answer_start"]
-                    begin, end = next(each for each in spans(text) if place < each[1])
-                    file.write(" ".join(f"{asked['question']} {text[begin:end]}".split()) + "\n")
-    return found
+def paragraphs(path: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Contexts, and what is asked of each."""
+    for article in json.loads(path.read_text("utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            yield paragraph["context"], paragraph["qas"]
+
+
+def written(lab: Lab, name: str, rows: list[dict[str, Any]]) -> str:
+    """The path of a file with these questions."""
+    path = lab.file(name)
+    path.write_text(json.dumps(as_squad(rows)), "utf-8")
+    return str(path)
+
+
+def clozes(lab: Lab, path: Path, books: Path | None, rng: random.Random) -> list[dict[str, Any]]:
+    """Questions made of the paragraphs of a file, and as many of those of books."""
+    rows = [row for each, _ in paragraphs(path) for row in made(each, rng, room=ROOM, each=4 if books else 1, empty=0.2)]
+    if books is not None:
+        texts = [" ".join(each.split()) for each in books.read_text("utf-8").split("\n\n") if LEAST <= len(each.split()) <= 5 * LEAST]
+        rng.shuffle(texts)
+        more = (row for each in texts for row in made(each, rng, room=ROOM, each=1, empty=0.2))
+        rows += itertools.islice(more, len(rows))
+    rng.shuffle(rows)
+    return rows
+
+
+def near(path: Path, rng: random.Random) -> list[dict[str, Any]]:
+    """Real questions with the sentences near their answers, and every second one with others of its paragraph, too."""
+    rows = []
+    for whole, asked in paragraphs(path):
+        places = spans(whole)
+        sizes = [len(whole[begin:end].split()) for begin, end in places]
+        for each in asked:
+            answer, place = each["answers"][0]["text"], each["answers"][0]["answer_start"]
+            first = next(i for i, (_, end) in enumerate(places) if place < end)
+            last = next((i for i, (_, end) in enumerate(places) if place + len(answer) <= end), len(places) - 1)
+            held = [(around(sizes, first, ROOM, rng), answer)] if first == last else [(range(first, last + 1), answer)]
+            others = elsewhere(sizes, first, ROOM, rng) if rng.random() < 0.5 else range(0)
+            if others and answer not in whole[places[others[0]][0] : places[others[-1]][1]]:
+                held.append((others, ""))
+            for chosen, words in held:
+                start = places[chosen[0]][0]
+                context = whole[start : places[chosen[-1]][1]]
+                rows.append({"question": each["question"], "context": context, "answer": words, "start": place - start if words else 0})
+    return rows
 
 
 def steps(lab: Lab) -> None:
-    """Read, fine-tune, match sentences."""
-    folder = lab.data("squad_subset")
-    how: dict[str, Any] = {"optimizer": "muon", "learning_rate": 2e-3, "average": 0.99, "dropout": 0.1, "batch_size": 32}
-    lines = {part: answered(lab, folder / f"{part}.json", f"{part}.txt") for part in ("train", "dev")}
-    lab.train("adapted", lines["train"], valid=str(lines["dev"]), model=str(body(lab, "bert")), task="masked-language-modeling",
-              examples="lines", whole_word=True, mask_rate=0.25, overflow="truncate", minutes=10.0, **how)  # fmt: skip
-    trained = lab.train("bert", folder / "train.json", valid=str(folder / "dev.json"), model=str(lab.run("adapted")), task="span",
-                        mend=True, minutes=30.0, **how)  # fmt: skip
+    """Make questions, learn from them and from the real ones, match sentences."""
+    folder, rng = lab.data("squad_subset"), random.Random(0)
+    how: dict[str, Any] = {"task": "span", "optimizer": "muon", "learning_rate": 2e-3, "average": 0.99, "dropout": 0.1, "batch_size": 32}
+    made_up = written(lab, "clozes.json", clozes(lab, folder / "train.json", text(lab, "train", mixed=False), rng))
+    shown = written(lab, "clozes-valid.json", clozes(lab, folder / "dev.json", None, rng))
+    lab.train("cloze", made_up, valid=shown, model=str(body(lab, "bert")), minutes=25.0, **how)
+    trained = lab.train("bert", written(lab, "near.json", near(folder / "train.json", rng)), valid=str(folder / "dev.json"),
+                        model=str(lab.run("cloze")), mend=True, minutes=30.0, **how)  # fmt: skip
     found = lab.do("test", harken.evaluate, lab.run("bert"), folder / "test_xquad.en.json", mend=True)
     metrics, span = found["metrics"], found["intervals"][NAME]
     best = max(each[NAME] for each in found["baselines"].values())
