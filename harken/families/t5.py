@@ -87,6 +87,10 @@ class T5Config(SourceConfig):
         """Tokens of a row to learn from."""
         return self.n_positions
 
+    @context_length.setter
+    def context_length(self, tokens: int) -> None:
+        self.n_positions = tokens
+
     def check(self) -> None:
         """Refuse what cannot be built."""
         super().check()

@@ -99,14 +99,12 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     if shaped.task == "instruct":
         tokenizer, pieces = outfitted(tokenizer, pieces)
     adapt.check_words(options, tokenizer, pieces)
-    span = undrawn(config).span
-    if options.context is not None and options.context > span:
-        raise InputError(f"--context {options.context} is more than the {span} tokens that {source} reads at once: give at most that")
+    span = spanned(config, options.context, source or "")
     material = material_of(config.model_type, shaped)
     train, valid = material.corpora(shaped)
     own = config_of(folder)
     train, valid = as_learned(own, config.task, train), as_learned(own, config.task, valid)
-    data = material.prepared(shaped, tokenizer, train, valid, options.context or min(span, planning.LONGEST))
+    data = material.prepared(shaped, tokenizer, train, valid, span)
     data.facts["context"] = data.train.context
     data.began_from = {"model": source, "revision": revision_of(folder), "sha256": fingerprint(folder)}
     for asked, value in data.head.items():
@@ -125,6 +123,21 @@ def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
         adapt.hold(model, options)
     data.signal = lesson(shaped, model, tokenizer, data)
     return model, tokenizer, data, plan
+
+
+def spanned(config: Config, context: int | None, source: str) -> int:
+    """Tokens of a row to learn from: those asked for, which a model without positions takes beyond what it has learned from before.
+    InputError when they are more than it can read."""
+    model = undrawn(config)
+    if context is None:
+        return min(model.span, planning.LONGEST)
+    if context > model.context:
+        raise InputError(f"--context {context} is more than the {model.context} tokens that {source} reads at once: give at most that")
+    if context > model.span:
+        say(f"{source} has learned from rows of {model.span} tokens so far, and from {context} now")
+        longer: Any = config  # a family whose models read more than they learned from says of how much that was
+        longer.context_length = context
+    return context
 
 
 def as_learned(own: Config, task: str, examples: Any) -> Any:

@@ -292,6 +292,23 @@ def test_a_model_of_the_hub_is_one_too(base, second, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("family", "field", "options"),
+    [
+        ("t5", "n_positions", {"task": "span-corruption", "tokenizer": "bpe", "vocab_size": 300}),
+        ("lstm", "context_length", {"examples": "running"}),
+    ],
+)
+def test_a_model_without_positions_goes_on_with_longer_rows(second, tmp_path, capsys, family, field, options):
+    asked = {**SMALL, **options, "steps": 2}
+    harken.train(second, model=family, out=str(tmp_path / "short"), **{**asked, "context": 16})
+    kept = {key: asked[key] for key in ("task", "examples") if key in asked}
+    harken.train(second, model=str(tmp_path / "short"), out=str(tmp_path / "long"), steps=2, context=40, **kept)
+    assert "has learned from rows of 16 tokens so far, and from 40 now" in capsys.readouterr().err
+    model, _ = harken.load(str(tmp_path / "long"))
+    assert model.span == 40 and json.loads((tmp_path / "long" / "config.json").read_text())[field] == 40
+
+
+@pytest.mark.parametrize(
     ("options", "match"),
     [
         ({"width": 64}, "--width is for a new model"),
