@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from harken.measure.sentences import spans
@@ -22,6 +23,19 @@ SMALL = frozenset(_SMALL.split())
 """Words that answer nothing by themselves."""
 NAMED = 5
 """Words of a name at most."""
+
+
+def passages(path: Path, least: int, rng: random.Random) -> list[str]:
+    """Neighbouring paragraphs of a file, as many together as have so many words, in any order."""
+    found: list[str] = []
+    words: list[str] = []
+    for paragraph in path.read_text("utf-8").split("\n\n"):
+        words += paragraph.split()
+        if len(words) >= least:
+            found.append(" ".join(words))
+            words = []
+    rng.shuffle(found)
+    return found
 
 
 def phrases(text: str, longest: int) -> Iterator[tuple[int, int, str]]:

@@ -107,7 +107,9 @@ def scitldr(folder: Path) -> None:
     for seed, (part, count) in enumerate((("train", 30), ("dev", 8), ("test", 8))):
         rng = random.Random(seed)
         texts = ([sentence(rng)[0] for _ in range(4)] for _ in range(count))
-        (folder / f"{part}.jsonl").write_text(objects({"source": text, "target": text[:2]} for text in texts), "utf-8")
+        (folder / f"{part}.jsonl").write_text(
+            objects({"source": text, "target": text[:2], "rouge_scores": [1.0, 1.0, 0.2, 0.1]} for text in texts), "utf-8"
+        )
 
 
 def fairytaleqa(folder: Path) -> None:

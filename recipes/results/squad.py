@@ -19,14 +19,12 @@ import harken
 from harken.measure.sentences import spans
 from harken.results.lab import Lab
 
-from .cloze import around, as_squad, elsewhere, made
+from .cloze import around, as_squad, elsewhere, made, passages
 from .pretraining import body, text
 
 NAME = "f1"
 ROOM = 75
 """Words of a context that a body of 128 tokens reads at once beside a question."""
-LEAST = 40
-"""Words of a paragraph of a book that is asked about."""
 
 
 def paragraphs(path: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -47,9 +45,7 @@ def clozes(lab: Lab, path: Path, books: Path | None, rng: random.Random) -> list
     """Questions made of the paragraphs of a file, and as many of those of books."""
     rows = [row for each, _ in paragraphs(path) for row in made(each, rng, room=ROOM, each=4 if books else 1, empty=0.2)]
     if books is not None:
-        texts = [" ".join(each.split()) for each in books.read_text("utf-8").split("\n\n") if LEAST <= len(each.split()) <= 5 * LEAST]
-        rng.shuffle(texts)
-        more = (row for each in texts for row in made(each, rng, room=ROOM, each=1, empty=0.2))
+        more = (row for each in passages(books, ROOM, rng) for row in made(each, rng, room=ROOM, each=1, empty=0.2))
         rows += itertools.islice(more, len(rows))
     rng.shuffle(rows)
     return rows

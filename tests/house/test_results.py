@@ -40,7 +40,7 @@ def test_a_recipe_runs(name: str, book: Book, out: Path) -> None:
 
 def test_every_file_is_a_recipe_or_what_recipes_share(book: Book) -> None:
     files = {path.stem for path in FOLDER.glob("*.py")}
-    assert files == {*book.recipes, "__init__", "cloze", "made_up", "multi30k"}
+    assert files == {*book.recipes, "__init__", "cloze", "copying", "made_up", "multi30k"}
 
 
 def test_every_data_set_is_made_up_too(book: Book) -> None:

@@ -26,15 +26,21 @@ class Found:
     end: int
 
 
-def best_sentence(question: str, context: str) -> Found:
-    """The sentence whose words, each counted once and by its rarity in the context, are most in the question; of equals the first."""
+def ranked(question: str, context: str) -> list[tuple[int, int]]:
+    """Where the sentences of a context begin and end, those first whose words, each counted once and by its rarity in the context, are most
+    in the question; equals as they stand."""
     asked, count = set(_lower(question)), Counter(_lower(context))
     total = count.total()
-    best = max(  # fsum, because a set has no order to add in
-        spans(context),
-        key=lambda span: fsum(log(1 + total / count[word]) for word in asked & set(_lower(context[slice(*span)]))),
-        default=(0, 0),
-    )
+
+    def worth(span: tuple[int, int]) -> float:  # fsum, because a set has no order to add in
+        return fsum(log(1 + total / count[word]) for word in asked & set(_lower(context[slice(*span)])))
+
+    return sorted(spans(context), key=worth, reverse=True)
+
+
+def best_sentence(question: str, context: str) -> Found:
+    """The first of the `ranked`."""
+    best = next(iter(ranked(question, context)), (0, 0))
     return Found(context[slice(*best)], *best)
 
 
