@@ -49,6 +49,11 @@ class RunFolder:
         """The one file that says how to go on."""
         return self.path / STATE
 
+    @property
+    def learned(self) -> bool:
+        """Whether there is anything to go on from: a saved state, or weights."""
+        return self.state.is_file() or any(self.path.glob("*model.safetensors"))
+
     def claim(self, *, overwrite: bool) -> None:
         """Make sure a new run may be written here; nothing is touched yet, unless an old run is to be overwritten.
 

@@ -125,6 +125,8 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     """Everything a run to be resumed needs. InputError when there is none, or the data is not what it began with."""
     folder.reopen()
     options = resumed(options, folder.record)
+    if not folder.learned:
+        raise InputError(f"{folder.path} was stopped before anything was learned: begin anew with the text and --overwrite")
     model, tokenizer = load(folder.path)
     if family(model.config.model_type).LEARNS == "neighbours":
         raise InputError(f"{folder.path} holds word vectors, which are counted at once: to count anew give the text and --overwrite")
@@ -133,6 +135,7 @@ def go_on(options: TrainOptions, folder: RunFolder) -> tuple[Model, Tokenizer, P
     shaped = as_new(options, model.config) if "began_from" in folder.record else options
     data = material_of(model.config.model_type, shaped).prepare(shaped, tokenizer, folder.record["data"].get("context", model.span))
     data.suit(model)
+    data.began_from = folder.record.get("began_from")
     data.signal = lesson(shaped, model, tokenizer, data)
     if data.facts["sha256"] != folder.record["data"]["sha256"]:
         raise InputError(f"{options.data} is not the text this run began with; give the same file, or train anew")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -165,8 +166,13 @@ def test_two_trained_models_are_only_weighed(halves, trained, gate, tmp_path):
     assert found.steps == 0 and found.loss == pytest.approx(harken.evaluate(str(out), halves[1]).loss, abs=1e-5)
     assert found.loss < min(harken.evaluate(each, halves[1]).loss for each in trained)  # weighed and measured on the same text
     assert (len(set(mixture.gate.weights.tolist())) == 1) == (gate == "global")
-    again = harken.train(replay=str(out), out=str(tmp_path / "again"))
-    assert again.loss == found.loss
+    assert harken.train(replay=str(out), out=str(tmp_path / "again")).loss == found.loss
+    record = json.loads((out / "harken.json").read_text())
+    (out / "harken.json").write_text(json.dumps({**record, "status": "running"}))  # as if it had been stopped before its last file
+    assert harken.train(out=str(out), resume=True).loss == found.loss
+    (out / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="was stopped before anything was learned: begin anew with the text and --overwrite"):
+        harken.train(out=str(out), resume=True)
 
 
 def test_trained_parts_that_do_not_fit_are_refused(halves, trained, tmp_path):
