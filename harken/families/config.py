@@ -22,6 +22,7 @@ class Config:
 
     model_type: ClassVar[str]
     reads: ClassVar[str] = "text"  # or "source": it learns from pairs
+    row: ClassVar[str] = "context_length"  # the field, where a model reads more than it has learned from, with the length of those rows
     rate: ClassVar[float] = 1.0  # the learning rate it takes, as a multiple of that of a Transformer of the same width
 
     vocab_size: int
@@ -63,8 +64,7 @@ class Config:
         missing = [n for n, f in known.items() if f.default is unset and f.default_factory is unset and n not in given]
         if missing:
             raise InputError(f"config.json lacks {', '.join(missing)}, which a {cls.model_type} model needs")
-        count = values.get("num_labels")
-        if given.get("id2label") is None and type(count) is int and count > 0:  # how older files say it
+        if given.get("id2label") is None and type(count := values.get("num_labels")) is int and count > 0:  # how older files say it
             given["id2label"] = {n: f"LABEL_{n}" for n in range(count)}
         extra = {k: v for k, v in values.items() if k not in known and k not in ("model_type", "architectures")}
         config = cls(**given, task=task_of(cls.model_type, values.get("architectures")), extra=extra)

@@ -36,6 +36,7 @@ class T5Config(SourceConfig):
     the head, as they are in 1.0 (None: where the head is tied)."""
 
     model_type: ClassVar[str] = "t5"
+    row: ClassVar[str] = "n_positions"
 
     vocab_size: int = 32128
     d_model: int = 512
@@ -81,15 +82,6 @@ class T5Config(SourceConfig):
     def read(cls, values: dict[str, Any]) -> Self:
         """What the scale depends on is read before anything unties the head."""
         return super().read({"scale_decoder_outputs": values.get("tie_word_embeddings") is not False, **values})
-
-    @property
-    def context_length(self) -> int:
-        """Tokens of a row to learn from."""
-        return self.n_positions
-
-    @context_length.setter
-    def context_length(self, tokens: int) -> None:
-        self.n_positions = tokens
 
     def check(self) -> None:
         """Refuse what cannot be built."""

@@ -135,8 +135,7 @@ def spanned(config: Config, context: int | None, source: str) -> int:
         raise InputError(f"--context {context} is more than the {model.context} tokens that {source} reads at once: give at most that")
     if context > model.span:
         say(f"{source} has learned from rows of {model.span} tokens so far, and from {context} now")
-        longer: Any = config  # a family whose models read more than they learned from says of how much that was
-        longer.context_length = context
+        setattr(config, config.row, context)
     return context
 
 

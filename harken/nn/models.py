@@ -94,7 +94,7 @@ class Model(nn.Module):
     def span(self) -> int:
         """Tokens of a row when a text is cut to learn from or to measure: the context, or the rows a model learned from that could read
         on without end."""
-        return min(self.context, getattr(self.config, "context_length", self.context))
+        return min(self.context, getattr(self.config, self.config.row, self.context))
 
     @property
     def size(self) -> int:
