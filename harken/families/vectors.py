@@ -17,7 +17,8 @@ from .names import Rule
 @dataclass(kw_only=True)
 class VectorsConfig(Config):
     """`window`: words to each side that count as near · `context_smoothing`: α of the contexts' counts · `shift`: k, whose logarithm is
-    taken off · `power`: p of the singular values. What the vectors were made with: reading them needs none of it."""
+    taken off · `power`: p of the singular values · `common_directions`: m that are taken out of all (None: not even the mean is). What the
+    vectors were made with: reading them needs none of it."""
 
     model_type: ClassVar[str] = "vectors"
 
@@ -26,6 +27,7 @@ class VectorsConfig(Config):
     context_smoothing: float = 0.75
     shift: float = 1.0
     power: Annotated[float, "0 upwards, so not one of those that must be positive"] = 0.5
+    common_directions: Annotated[int | None, "0 upwards"] = None
     max_position_embeddings: int = 1_000_000
 
     @classmethod
@@ -36,6 +38,9 @@ class VectorsConfig(Config):
     def check(self) -> None:
         """Refuse what cannot be counted."""
         super().check()
+        most = self.common_directions
+        if most is not None and not (type(most) is int and 0 <= most < self.hidden_size):
+            raise InputError(f"config.json: common_directions must be a whole number from 0, less than hidden_size, not {most!r}")
         for name in ("context_smoothing", "shift", "power"):
             value, zero = getattr(self, name), name == "power"
             if type(value) not in (int, float) or not 0 <= value < float("inf") or (value == 0 and not zero):

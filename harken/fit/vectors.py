@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -76,6 +75,7 @@ def learn_vectors(options: TrainOptions, folder: RunFolder, sha256: str | None =
         raise InputError(f"{corpus.source} has {words} words that can be counted, too few for vectors: give more text or a smaller --width")
     config = VectorsConfig(vocab_size=tokenizer.vocab_size, hidden_size=dim)
     config.window = options.window or config.window
+    config.common_directions = dim // 100  # Mu & Viswanath's rule
     config.check()
     with on_threads(options.threads):
         learned = vectors_of(ids, config, seed=options.seed)
@@ -95,8 +95,18 @@ def learn_vectors(options: TrainOptions, folder: RunFolder, sha256: str | None =
 
 def vectors_of(ids: np.ndarray, config: VectorsConfig, *, seed: int = 0) -> Learned:
     """`nn.cooccur.learn` as a config says; what is done is said."""
-    counts = partial(learn, window=config.window, smoothing=config.context_smoothing, shift=config.shift, power=config.power)
-    return counts(ids, config.vocab_size, config.hidden_size, seed=seed, told=say)
+    return learn(
+        ids,
+        config.vocab_size,
+        config.hidden_size,
+        window=config.window,
+        smoothing=config.context_smoothing,
+        shift=config.shift,
+        power=config.power,
+        common=config.common_directions,
+        seed=seed,
+        told=say,
+    )
 
 
 def counted_words(corpus: Corpus, most: int) -> tuple[Tokenizer, np.ndarray]:

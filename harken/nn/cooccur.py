@@ -3,9 +3,11 @@
     n(w, c) = Σ (R + 1 - distance) / R                 over all c within R words of w, and in its text
     M(w, c) = max(0, log n(w, c) · Σ n(c')^α / (n(w) · n(c)^α) - log k)          positive pointwise mutual information, PPMI
     M ≈ U S Vᵀ,   vectors = U S^p                      the D largest singular values
+    x' = x / |x| - mean,   x'' = x' - Σ_i (x' · a_i) a_i         a_1 … a_m the directions in which all words differ most
 
 What word2vec does by gradients: Levy & Goldberg 2014, https://papers.nips.cc/paper/5477; R, α, k and p: Levy, Goldberg & Dagan 2015,
-https://aclanthology.org/Q15-1016. The decomposition: Halko, Martinsson & Tropp 2011, https://doi.org/10.1137/090771806, algorithm 4.4.
+https://aclanthology.org/Q15-1016; m, what all words have in common and says nothing of one: Mu & Viswanath 2018,
+https://arxiv.org/abs/1702.01417. The decomposition: Halko, Martinsson & Tropp 2011, https://doi.org/10.1137/090771806, algorithm 4.4.
 
 T tokens of all texts · V vocabulary · D width · Z stored pairs · K directions that are followed
 """
@@ -76,12 +78,14 @@ def learn(
     smoothing: float = 0.75,
     shift: float = 1.0,
     power: float = 0.5,
+    common: int | None = None,
     seed: int = 0,
     told: Callable[[str], None] = lambda line: None,
 ) -> Learned:
     """Vectors of the words 0 … `vocab` - 1 from ids (T,) int32 of texts laid end to end, with UNKNOWN and END among them.
 
-    `window` R, `smoothing` α, `shift` k, `power` p as above; `told` hears what is done. Memory: 8 bytes a token, 12 a
+    `window` R, `smoothing` α, `shift` k, `power` p, `common` m as above (None: not even the mean is taken off);
+    `told` hears what is done. Memory: 8 bytes a token, 12 a
     pair, then 16 a pair that is kept. The same ids and seed give the same bits wherever NumPy's own decompositions do.
     InputError when fewer than `dim` words stand near others, so that there are no `dim` directions.
     """
@@ -98,7 +102,18 @@ def learn(
     whole = float(np.square(matrix.values, dtype=np.float64).sum())
     explained = float(np.square(s, dtype=np.float64).sum()) / whole
     u[alone] = 0  # but for rounding they are
-    return Learned(np.ascontiguousarray(u * s**power, np.float32), pairs, len(matrix.columns), explained)
+    vectors = u * s**power
+    if common is not None:
+        vectors[~alone] = without_common(vectors[~alone], common)
+    return Learned(np.ascontiguousarray(vectors, np.float32), pairs, len(matrix.columns), explained)
+
+
+def without_common(vectors: np.ndarray, directions: int) -> np.ndarray:
+    """(V, D) -> the same, each of length 1 before their mean and the `directions` in which they differ most are taken out."""
+    x = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    x = x - x.mean(0, dtype=np.float64)
+    top = np.linalg.eigh(x.T @ x)[1][:, len(x.T) - directions :]  # the eigenvalues rise
+    return x - (x @ top) @ top.T
 
 
 def cooccurrences(ids: np.ndarray, vocab: int, window: int) -> Sparse:

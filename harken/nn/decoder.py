@@ -39,8 +39,7 @@ class Decoder(Model):
             raise InputError("this model continues a text and takes no source; put it in front of the text instead")
         self.must_write()
         attn: Any = next(part for part in self.modules() if hasattr(part, "kv_heads"))
-        tokens = self.stack.embed.tokens
-        like = tokens.like
+        like = self.tokens.like
         shape, size = (len(self.stack.layers), batch, attn.kv_heads, attn.width), min(length, self.context)
         window = max((w or size for w in self._windows), default=size)  # a layer that sees everything needs everything
         return KeyValueCache(*shape, size, like) if size <= 2 * window else WindowCache(*shape, size, window, like)
@@ -78,7 +77,7 @@ class Decoder(Model):
         admit(ids, mask, self.context, cache)
         x = self.stack.finish(self._step.states(ids, mask.lengths, types, cache, last), exact=True)
         cache.close()
-        return self.head(x, self.stack.embed.tokens, mask, None)
+        return self.head(x, self.tokens, mask, None)
 
     def hidden(self, ids: Tensor, mask: Mask | None = None, *, types: Tensor | None = None, cache: KeyValueCache) -> Tensor:
         """ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
@@ -132,4 +131,4 @@ class Decoder(Model):
         """ids -> what the head says; the keys and values of the new tokens are in the cache."""
         x = self._states(ids, call)  # (B, L, D)
         x = last_of(x, call.mask) if last else x
-        return self.head(x, self.stack.embed.tokens, call.mask, call.places)
+        return self.head(x, self.tokens, call.mask, call.places)

@@ -73,4 +73,4 @@ class Encoder(Model):
     def compute(self, ids: Tensor, call: Call) -> Any:
         """ids -> what the head says."""
         x = self.stack(ids.reshape(-1, ids.shape[-1]), call)  # (B, L, D)
-        return self.head(x.view(*ids.shape, -1), self.stack.embed.tokens, call.mask)
+        return self.head(x.view(*ids.shape, -1), self.tokens, call.mask)

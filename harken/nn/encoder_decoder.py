@@ -53,8 +53,7 @@ class EncoderDecoder(SourceModel):
         self.must_write()
         source, mask = self.admit_source(source, mask, batch)
         attn: Any = self.stack.blocks[0].attn
-        tokens = self.stack.embed.tokens
-        like = tokens.like
+        like = self.tokens.like
         cache = SourceCache(len(self.stack.layers), batch, attn.kv_heads, attn.width, min(length, self.context), like)
         if self.packed:
             cache.memory, cache.starts = self._read_packed(source, mask)
@@ -79,7 +78,7 @@ class EncoderDecoder(SourceModel):
         rows, given = self.admit(ids, given, cache)
         x = self._step.states(rows, given.lengths, None, cache, last)
         cache.close()
-        return self.head(self.stack.finish(x, exact=True), self.stack.embed.tokens, given)
+        return self.head(self.stack.finish(x, exact=True), self.tokens, given)
 
     def hidden(self, ids: Tensor, mask: Mask | None = None, *, cache: SourceCache) -> Tensor:
         """Target ids (B, L), which follow what the cache holds -> (B, L, D) of the last layer."""
@@ -140,7 +139,7 @@ class EncoderDecoder(SourceModel):
         tokens are in the cache."""
         x = self._states(ids, call).view(*ids.shape, -1)  # (B, L, D) or (T, D)
         x = last_of(x, call.writing.mask) if last else x
-        return self.head(x, self.stack.embed.tokens, call.writing.mask, call.writing.places)
+        return self.head(x, self.tokens, call.writing.mask, call.writing.places)
 
     def states(self, source: Tensor, target: Tensor, mask: Mask | None = None) -> Tensor:
         """source (B, S), target (B, L) -> (B, L, D), or packed (S,), (T,) -> (T, D): what the head reads."""

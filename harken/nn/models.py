@@ -56,6 +56,12 @@ class Model(nn.Module):
         the model has none."""
         raise InputError(f"a {self.config.model_type} model has no hidden states for contrastive search: leave penalty_alpha out")
 
+    @property
+    def tokens(self) -> Any:
+        """The vectors of the tokens it writes, with which a tied head multiplies."""
+        part: Any = getattr(self, "stack", self)
+        return part.embed.tokens
+
     def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
         """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first.
 

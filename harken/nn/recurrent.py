@@ -133,9 +133,8 @@ class Recurrent(Model):
         return self._empty(batch, length)
 
     def _empty(self, batch: int, length: int) -> StateCache:
-        tokens, first = self.embed.tokens, self.layers[0]
-        like = tokens.like
-        return StateCache(len(self.layers), VECTORS[first.cell], batch, first.hidden, min(length, self.context), like)
+        first = self.layers[0]
+        return StateCache(len(self.layers), VECTORS[first.cell], batch, first.hidden, min(length, self.context), self.tokens.like)
 
     def forward(
         self,
@@ -170,7 +169,7 @@ class Recurrent(Model):
     ) -> Reading:
         """What to read after which states; the cache is open. InputError when it cannot be read."""
         given = mask or Mask()
-        rows, mask = admit_rows(ids, given, cache, context=self.context, vocab=self.embed.tokens.outputs, maps=maps)
+        rows, mask = admit_rows(ids, given, cache, context=self.context, vocab=self.tokens.outputs, maps=maps)
         if cache is not None:
             cache.open(rows.shape[1], mask.lengths)
         elif self.packed:
@@ -179,7 +178,15 @@ class Recurrent(Model):
 
     def compute(self, ids: Tensor, call: Reading, last: bool = False) -> Any:
         """ids -> what the head says; the states after the new tokens are in the cache."""
-        x = dropout(self.embed.tokens.rows(ids.reshape(-1, ids.shape[-1])), self.dropout, self.training)  # (B, L, D)
+        x = self._states(ids, call)
+        return self.head(last_of(x, call.mask) if last else x, self.tokens, call.mask, call.places)
+
+    def states(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
+        """ids (B, L) or choices (B, C, L) -> (..., D): what the head reads."""
+        return self._states(ids, self.prepare(ids, mask))
+
+    def _states(self, ids: Tensor, call: Reading) -> Tensor:
+        x = dropout(self.tokens.rows(ids.reshape(-1, ids.shape[-1])), self.dropout, self.training)  # (B, L, D)
         if call.cache is None:
             for layer in self.layers:
                 x = dropout(layer.fused(x), self.dropout, self.training)  # (B, L, H)
@@ -189,9 +196,7 @@ class Recurrent(Model):
                 x, state = layer.steps(x, state, call.counts, self.packed)
                 states.append(state)
             call.cache.states = states
-        x = x.view(*ids.shape, -1)
-        x = last_of(x, call.mask) if last else x
-        return self.head(x, self.embed.tokens, call.mask, call.places)
+        return x.view(*ids.shape, -1)
 
 
 @contextmanager

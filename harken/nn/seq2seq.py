@@ -106,19 +106,26 @@ class Seq2Seq(SourceModel):
 
     def compute(self, ids: Tensor, call: Writing, last: bool = False) -> Tensor:
         """Target ids (B, L) -> logits; the states after the new tokens are in the cache."""
+        x = self._states(ids, call)
+        return self.head(last_of(x, call.mask) if last else x, self.tokens, call.mask)
+
+    def states(self, source: Tensor, target: Tensor, mask: Mask | None = None) -> Tensor:
+        """source (B, S), target (B, L) -> (B, L, E): what the head reads."""
+        return self._states(target, self.prepare(source, target, mask))
+
+    def _states(self, ids: Tensor, call: Writing) -> Tensor:
         read = self._read(call.source, call.sources) if call.cache is None and call.source is not None else call.cache
         assert read is not None
-        x = self._drop(self.embed.tokens.rows(ids))  # (B, L, E)
+        x = self._drop(self.tokens.rows(ids))  # (B, L, E)
         if self.looks != "after" or self.packed or call.cache is not None:
-            x = self._steps(x, read, call)
-        else:  # no step needs to know what was looked at before it
-            for layer, state in zip(self.writes_with, read.states[:-1], strict=True):
-                x = self._drop(layer.read(x, state)[0])
-            maps: list = []
-            x = self._said(x, self._look(x, read, call.steps, call, maps))
-            if call.maps is not None:
-                call.maps.append(maps[0][:, None])  # (B, 1, L, S)
-        return self.head(last_of(x, call.mask) if last else x, self.embed.tokens, call.mask)
+            return self._steps(x, read, call)
+        for layer, state in zip(self.writes_with, read.states[:-1], strict=True):  # no step needs to know what was looked at before it
+            x = self._drop(layer.read(x, state)[0])
+        maps: list = []
+        x = self._said(x, self._look(x, read, call.steps, call, maps))
+        if call.maps is not None:
+            call.maps.append(maps[0][:, None])  # (B, 1, L, S)
+        return x
 
     def _lengths(self, source: Tensor, mask: Mask) -> Tensor:
         if mask.lengths is None:
@@ -131,7 +138,7 @@ class Seq2Seq(SourceModel):
 
     def _read(self, source: Tensor, sources: Tensor, size: int = 0) -> SourceStateCache:
         """source (B, S) -> all that writing needs of it."""
-        x, exact, ends = self._drop(self.embed.tokens.rows(source)), self.packed, []
+        x, exact, ends = self._drop(self.tokens.rows(source)), self.packed, []
         there = torch.arange(source.shape[1], device=x.device)
         turned = torch.where(there < sources[:, None], sources[:, None] - 1 - there, there)[..., None]  # (B, S, 1) from the end of each row
 

@@ -68,9 +68,9 @@ def summed(model: Any, inputs: Sequence[Tensor], mask: Mask, targets: Tensor, sm
     device, real = model.device, targets != -100
     given, wanted, real = [each.to(device) for each in inputs], targets[real].to(device), real.to(device)
     head = getattr(model, "head", None)
-    if isinstance(head, LanguageModel) and hasattr(model, "states") and head.plain(model.stack.embed.tokens):
+    if isinstance(head, LanguageModel) and hasattr(model, "states") and head.plain(model.tokens):
         x = model.states(*given, mask)
-        return head.nats(x.view(-1, x.shape[-1]) if real.all() else x[real], model.stack.embed.tokens, wanted, smoothing)
+        return head.nats(x.view(-1, x.shape[-1]) if real.all() else x[real], model.tokens, wanted, smoothing)
     return F.cross_entropy(model(*given, mask)[real].float(), wanted, reduction="sum", label_smoothing=smoothing)
 
 

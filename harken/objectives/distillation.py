@@ -98,7 +98,7 @@ def said(model: Any, source: Spans | Masked, rows: np.ndarray, pad: int, *, pack
     if not states:
         return Said(model(inputs, mask)[real].float(), targets, None, torch.ones(len(targets), device=device))
     x = last_states(model, inputs, mask)[real]
-    return Said(model.head(x, model.stack.embed.tokens, Mask()).float(), targets, x.float(), torch.ones(len(targets), device=device))
+    return Said(model.head(x, model.tokens, Mask()).float(), targets, x.float(), torch.ones(len(targets), device=device))
 
 
 def last_states(model: Any, ids: Tensor, mask: Mask) -> Tensor:

@@ -116,14 +116,14 @@ def _branched(read: Reading, who: Speakers, chooses: bool) -> Branched:
 def words(model: Any, x: Tensor) -> Tensor:
     """Hidden states (R, D) -> logits (R, V) of what comes next."""
     head = model.head.lm if isinstance(model.head, DoubleHeads) else model.head
-    return head(x, model.stack.embed.tokens, Mask())
+    return head(x, model.tokens, Mask())
 
 
 def chosen(model: Any, x: Tensor) -> Tensor:
     """Hidden states (S, D) where candidates end -> (S,) how well each fits. InputError for a model that cannot say."""
     if not isinstance(model.head, DoubleHeads):
         raise InputError(f"this model was built for {model.config.task} and cannot choose: train one with --mc-coef above 0")
-    return model.head.choice(x[:, None], model.stack.embed.tokens, Mask())
+    return model.head.choice(x[:, None], model.tokens, Mask())
 
 
 def outcomes(model: Model, source: Laid, rows: np.ndarray, pad: int, *, pack: bool = False) -> Outcome:

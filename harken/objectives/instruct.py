@@ -38,7 +38,7 @@ def found(model: Any, source: Turns, rows: np.ndarray, pad: int, *, pack: bool =
     inputs, there = inputs.to(model.device), learned.to(model.device)
     if isinstance(model, Decoder):
         x = model.states(inputs, mask)  # (B, L, D) or (T, D)
-        logits = model.head(x[there], model.stack.embed.tokens, mask)  # (N, V)
+        logits = model.head(x[there], model.tokens, mask)  # (N, V)
     else:
         logits = model(inputs, mask)[there]
     return logits.float(), targets[learned].to(logits.device), row.to(logits.device)

@@ -137,7 +137,7 @@ def found(model: Any, source: Masked, rows: np.ndarray, pad: int, *, pack: bool 
     device = model.device
     call = model.prepare(inputs.to(device), mask, types=types.to(device) if source.second else None)
     x = model.stack(inputs.to(device).view(-1, inputs.shape[-1]), call).view(*inputs.shape, -1)  # (B, L, D) or (T, D)
-    both, tokens = isinstance(model.head, Pretraining), model.stack.embed.tokens
+    both, tokens = isinstance(model.head, Pretraining), model.tokens
     logits = (model.head.mlm if both else model.head)(x[hidden.to(device)], tokens, mask)  # (H, V)
     verdicts = model.head.nsp(x, tokens, mask) if both and source.second else None  # (B, 2)
     return Found(logits.float(), targets[hidden].to(device), row.to(device), verdicts, labels.to(device), x, lengths)

@@ -119,7 +119,7 @@ def answer(model: Any, ids: Tensor, mask: Mask, types: dict[str, Tensor], rows: 
     if wants == "states":
         return of_each
     asked = torch.cat([line[row.places] for line, row in zip(of_each, rows, strict=True)])  # (P, D): a head over the vocabulary is dear
-    said = model.head(asked[None], model.stack.embed.tokens, Mask())[0]
+    said = model.head(asked[None], model.tokens, Mask())[0]
     return said.split([len(row.places or ()) for row in rows])
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.base.errors import InputError
-from harken.nn.cooccur import END, UNKNOWN, Sparse, cooccurrences, learn, ppmi, truncated_svd
+from harken.nn.cooccur import END, UNKNOWN, Sparse, cooccurrences, learn, ppmi, truncated_svd, without_common
 
 TEXTS = st.lists(st.lists(st.sampled_from([UNKNOWN, *range(7)]), max_size=12), max_size=6)
 
@@ -117,3 +117,22 @@ def test_words_that_stand_alone_have_no_direction() -> None:
         learn(ids, 4, 2)
     with pytest.raises(InputError, match="0 words stand near others"):
         learn(laid_out([]), 4, 1)
+
+
+@pytest.mark.parametrize("directions", [0, 1, 3])
+def test_what_all_words_have_in_common_is_taken_out(directions: int) -> None:
+    random = np.random.default_rng(0)
+    plain = random.standard_normal((40, 6)) + random.standard_normal(6) * 5
+    found = without_common(plain * random.uniform(0.1, 9.0, (40, 1)), directions)
+    unit = plain / np.linalg.norm(plain, axis=1, keepdims=True)
+    centred = unit - unit.mean(0)
+    left, strength, right = np.linalg.svd(centred, full_matrices=False)
+    strength[:directions] = 0
+    np.testing.assert_allclose(found, left * strength @ right, atol=1e-9)
+
+
+def test_a_word_that_was_never_seen_near_another_stays_nothing() -> None:
+    ids = laid_out([[0, 1, 2, 0, 3, 1, 2, 3], [5]])
+    plain, found = (learn(ids, 6, 2, window=2, common=common).vectors for common in (None, 0))
+    assert not found[4:].any() and not plain[4:].any()
+    assert plain[:4].any(1).all() and np.abs(found[:4].sum(0)).max() < 1e-5

@@ -20,11 +20,16 @@ from harken.data.corpus import Corpus
 from harken.data.ledger import Ledger
 from harken.families.gpt2 import GPT2Config
 from harken.families.llama import LlamaConfig
+from harken.families.recurrent import LSTMConfig
+from harken.families.seq2seq import ATTENTION, Seq2SeqConfig
+from harken.families.t5 import T5Config
 from harken.families.table import build
 from harken.fit.fit import Whole, learn
 from harken.fit.options import TrainOptions
 from harken.fit.plan import choose_plan
-from harken.objectives.causal import batch_loss, spans
+from harken.nn.heads import LanguageModel
+from harken.nn.mask import Mask
+from harken.objectives.causal import batch_loss, spans, summed
 from harken.text.tokenizer import Tokenizer
 from harken.text.train import train_bpe, train_characters
 
@@ -224,3 +229,32 @@ def test_learning_on_nothing_is_an_error():
         batch_loss(model, found, np.array([[2, 2], [3, 3]]), 0)
     with pytest.raises(InputError, match="no token to predict"):
         spans(Corpus([], "lines", "empty.txt"), TOKENIZER, 8, Ledger())
+
+
+WRITERS = {
+    "gpt2": GPT2Config(vocab_size=31, n_positions=32, n_embd=12, n_layer=1, n_head=2),
+    "lstm": LSTMConfig(vocab_size=31, hidden_size=12),
+    "lstm, untied": LSTMConfig(vocab_size=31, hidden_size=12, embedding_size=7, tie_word_embeddings=False),
+    "t5": T5Config(vocab_size=31, d_model=12, d_kv=6, d_ff=20, num_layers=1, num_heads=2, tie_word_embeddings=False),
+    **{f"seq2seq, {kind}": Seq2SeqConfig(vocab_size=31, hidden_size=12, attention=kind) for kind in ATTENTION},
+    "seq2seq, fed": Seq2SeqConfig(vocab_size=31, hidden_size=12, attention="dot", input_feeding=True),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_logits_of_all_tokens_are_never_there_at_once(name, monkeypatch):
+    model, seen = build(WRITERS[name], seed=0), torch.arange(2 * 9).view(2, 9) * 5 % 31
+    model.eval()
+    given = [seen, seen.flip(1)] if model.reads == "source" else [seen]
+    targets, mask = seen.roll(-1, 1).clone(), Mask(lengths=torch.tensor([9, 6]))
+    targets[1, 6:] = -100
+    wanted = F.cross_entropy(model(*given, mask)[targets != -100], targets[targets != -100], reduction="sum")
+    wanted.backward()
+    gradients = {key: each.grad for key, each in model.named_parameters()}
+    model.zero_grad(set_to_none=True)
+    monkeypatch.setattr(LanguageModel, "forward", None)
+    total = summed(model, given, mask, targets)
+    total.backward()
+    torch.testing.assert_close(total, wanted, rtol=1e-5, atol=0)
+    for key, each in model.named_parameters():
+        torch.testing.assert_close(each.grad, gradients[key], rtol=1e-4, atol=1e-5)
