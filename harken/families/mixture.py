@@ -18,12 +18,13 @@ from .names import Cat, Rule, Transposed
 @dataclass(kw_only=True)
 class MixtureConfig(Config):
     """`parts`: the config of the neural part, then of the counting one, as in a config.json of their own · `gate`: whether they are
-    weighed by "context" or in one "global" way."""
+    weighed by "context" or in one "global" way · `recent`: tokens after which what was just read counts half (None: not at all)."""
 
     model_type: ClassVar[str] = "mixture"
 
     parts: list[dict[str, Any]] = field(default_factory=list)
     gate: str = "context"
+    recent: int | None = None
 
     @classmethod
     def sized(cls, width: int, layers: int, heads: int, context: int, vocab: int, dropout: float) -> Self:
@@ -52,11 +53,11 @@ def build(c: MixtureConfig) -> Mixture:
     neural, counting = (table.build(part) for part in c.configs())
     if not isinstance(counting, NGram):
         raise InputError(f"{type(counting).__name__} does not count")
-    return Mixture(neural, counting)
+    return Mixture(neural, counting, c.recent)
 
 
 def names(c: MixtureConfig) -> dict[str, Rule]:
-    found: dict[str, Rule] = {"gate": "gate"}
+    found: dict[str, Rule] = {"gate": "gate"} if c.recent is None else {"gate": "gate", "lately": "lately"}
     for n, part in enumerate(c.configs()):
         for ours, theirs in table.family(part.model_type).names(part).items():
             found[f"parts.{n}.{ours}"] = _under(f"parts.{n}.", theirs)

@@ -106,6 +106,8 @@ def check(options: TrainOptions) -> None:
     for asked in ("freeze", "layer_decay", "unfreeze_every", "embeddings"):
         if name in FAMILIES and family(name).LEARNS == "counts" and getattr(options, asked) is not None:
             raise InputError(f"--{asked.replace('_', '-')} is for models that learn by gradients, and {name} counts; leave it out")
+    if options.recent is not None and name != "mixture":
+        raise InputError("--recent is for --model mixture, which weighs what was just read beside two other models; leave it out")
     new = not is_checkpoint(options.model) and options.student_layers is None
     if new and options.tokenizer is not None and options.tokenizer not in KINDS and not Path(options.tokenizer).is_dir():
         known = did_you_mean(options.tokenizer, KINDS)
@@ -118,7 +120,7 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
     kind: Any = config_class(name)
     if learns == "mixture":
         config = kind.of(*(fresh(part, options, size, tokenizer, data) for part in parts_of(options)))
-        config.gate = options.gate
+        config.gate, config.recent = options.gate, options.recent
     else:
         config = kind.sized(size.width, size.layers, size.heads, data.train.context, tokenizer.vocab_size, options.dropout or 0.0)
         task = signal_of(name, options)

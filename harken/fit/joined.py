@@ -28,8 +28,8 @@ from .prepare import Prepared
 from .seen import seen
 from .tune import SHAPE, fingerprint
 
-UNUSED = (*(name for name in SHAPE if name not in ("parts", "gate")), "tokenizer", "context", "steps", "epochs", "minutes", "batch_size",
-          "dropout", "learning_rate", "optimizer", "average", "patience", "lora", "teacher")  # fmt: skip
+UNUSED = (*(name for name in SHAPE if name not in ("parts", "gate", "recent")), "tokenizer", "context", "steps", "epochs", "minutes",
+          "batch_size", "dropout", "learning_rate", "optimizer", "average", "patience", "lora", "teacher")  # fmt: skip
 """Options that have nothing to decide where both parts are trained."""
 
 
@@ -70,7 +70,7 @@ def join(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
             f"{folders[1]} reads with another tokenizer than {folders[0]}, so the two have no token in common: {error}"
         ) from None
     config = MixtureConfig.of(neural.config, counting.config)
-    config.gate = options.gate
+    config.gate, config.recent = options.gate, options.recent
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(config, name, getattr(neural.config, name))
     config.check()

@@ -17,6 +17,7 @@ from ..base.errors import InputError
 from ..base.report import say
 from ..data.batches import Spans, in_order
 from ..families.table import build
+from ..measure.score import within
 from ..nn.counts import NGram, windows_of
 from ..nn.mask import Mask
 from ..nn.mixture import Mixture
@@ -52,13 +53,15 @@ def fit_mixture(
     if not len(rest.spans) or not held.targets:
         raise InputError("the training text is too small for a mixture: a part of it must be held out to weigh the two models")
     count(model.counting, train)
-    clock.after += 2 * held.targets  # to weigh, both parts read what is held out
+    clock.after += (2 if model.recent is None else 4) * held.targets  # to weigh, both parts read what is held out
     progress = fit(model.neural, rest, held, plan, run, pad=pad, keep=keep, clock=clock)
     best()
     counting = build(model.config.configs()[1])
     assert isinstance(counting, NGram)
     count(counting, rest)
-    weigh(model, Mixture(model.neural, counting), held, pad)
+    known = Mixture(model.neural, counting, model.config.recent)
+    known.config = model.config
+    weigh(model, known, held, pad)
     return progress
 
 
@@ -72,6 +75,26 @@ def weigh(model: Mixture, known: Mixture, held: Spans, pad: int) -> None:
     model.gate.weights = torch.from_numpy(weights)
     lowest, highest = weights[buckets].min(), weights[buckets].max()
     say(f"the neural part has {overall[0]:.0%} of the say, {lowest:.0%} to {highest:.0%} by how well the counts know what came before")
+    if model.lately is not None:
+        known.gate = model.gate
+        learned, counted, buckets = remember(known, held)
+        overall = expectation(learned, counted, np.zeros(len(buckets), np.int64), 1, np.array([0.5]), 0.0)
+        start = np.full(len(model.lately.weights), overall[0])
+        model.lately.weights = torch.from_numpy(expectation(learned, counted, buckets, len(start), start, _PRIOR))
+        say(f"what was just read has {1 - overall[0]:.0%} of the say beside both")
+
+
+def remember(model: Mixture, source: Spans) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N,) each: probabilities of the targets under both parts together and by what their text has said before, and their histories'
+    grades."""
+    assert model.recent is not None
+    texts = []
+    for begin, end in source.spans:
+        first = source.ids[begin - 1 : begin] if source.lead is None else np.array([source.lead])
+        texts.append(np.concatenate([first, source.ids[begin:end]]).astype(np.int64))
+    mixed = [np.exp(known[1:].astype(np.float64)) for known in within(model, texts)]
+    recent = [model.recent.score(ids) for ids in texts]
+    return np.concatenate(mixed), np.concatenate([p[1:] for p, _ in recent]), np.concatenate([grades[1:] for _, grades in recent])
 
 
 def gather(model: Mixture, source: Spans, pad: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

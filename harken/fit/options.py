@@ -130,6 +130,9 @@ class TrainOptions:
         "llama,ngram", "the two models a mixture weighs: a neural and a counting family, or folders of two that have learned already"
     )
     gate: Literal["context", "global"] = option("context", "whether a mixture weighs its parts anew for every context or once for all")
+    recent: int | None = option(
+        None, "a mixture also counts what it has just read: tokens after which that counts half, such as 350 (default: it does not)", min=1
+    )
     embeddings: Literal["random", "counted"] | None = option(
         None,
         "how token vectors of a new model begin: random, or counted: which tokens stand near which (default: counted to fill gaps)",

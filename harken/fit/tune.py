@@ -37,7 +37,7 @@ from .signal import LIKE, OF_TEXTS, signal_of
 from .teacher import shallow
 
 SHAPE = ("width", "layers", "heads", "hidden", "vocab_size", "cell", "attention", "input_feeding", "order", "smoothing", "parts", "gate",
-         "embeddings")  # fmt: skip
+         "recent", "embeddings")  # fmt: skip
 """Options that say how a new model is built."""
 HEADS: dict[str, str] = {**dict.fromkeys(OF_TEXTS, "text2text"), **LIKE}
 """What a task is built for, where it is called otherwise."""

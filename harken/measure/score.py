@@ -28,7 +28,7 @@ from ..data.tokens import tokenised
 from ..decode.prompt import encode_prompt, first_ids
 from ..decode.reader import padded
 from ..nn.counts import NGram
-from ..nn.mixture import Mixture
+from ..nn.mixture import Mixture, MixtureCache
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
 
@@ -168,9 +168,19 @@ def _targets(model: Model, tokenizer: Tokenizer, texts: list[str], sources: list
     return _scored(model, texts, found, [encode_prompt(model, tokenizer, source).ids for source in sources], 1)
 
 
+def within(model: Model, ids: Sequence[np.ndarray], stride: int | None = None) -> list[np.ndarray]:
+    """ids (T,) of each text -> (T,) float32 natural log-probabilities, 0 for the first, from windows of the context that begin `stride`
+    tokens behind one another (default: half of it); without what the model makes of a text as a whole."""
+    known, step = [np.zeros(len(row), np.float32) for row in ids], _stride(model, stride)
+    _fill(model, (w for row, to in zip(ids, known, strict=True) for w in _windows(row, to, model.context, step)))
+    return known
+
+
 def _scored(model: Model, texts: list[str], ids: list[np.ndarray], sources: Sequence[list[int] | None], stride: int) -> list[Scored]:
     known = [np.zeros(len(row), np.float32) for row in ids]
     _fill(model, (w for row, to, source in zip(ids, known, sources, strict=True) for w in _windows(row, to, model.context, stride, source)))
+    for row, to in zip(ids, known, strict=True):
+        model.whole(row, to)
     return [
         Scored(text, tuple(row.tolist()), tuple(to.tolist()), _sum(to), len(text.encode()) + 1, max(0, len(row) - model.context))
         for text, row, to in zip(texts, ids, known, strict=True)
@@ -188,6 +198,7 @@ def _file(model: Model, tokenizer: Tokenizer, path: str, stride: int) -> Scored:
     ids[: len(front)], ids[len(front) :] = front, spans.ids
     known = room(len(ids), np.float32, path)
     _fill(model, _windows(ids, known, model.context, stride))
+    model.whole(ids, known)
     return Scored(path, ids, known, _sum(known), corpus.bytes(), max(0, len(ids) - model.context))  # pyright: ignore[reportArgumentType]
 
 
@@ -230,7 +241,7 @@ def _read(model: Model, batch: list[Window], size: int) -> None:
         source, source_mask = padded(sources, model.device)
         found = model.score(rows, source=source, source_mask=source_mask)  # pyright: ignore[reportCallIssue]
     else:
-        found = model.score(rows, mask)
+        found = model.nearby(rows, mask)
     for window, known in zip(batch, found.float().cpu().numpy(), strict=True):
         window.into[:] = known[window.new : len(window.ids)]
 
@@ -241,6 +252,8 @@ def _read_in_parts(model: Model, window: Window, step: int) -> None:
     length, first = ids.shape[1], window.new - 1  # the token that says what the first predicted one is
     source = (None, None) if window.source is None else padded([window.source], model.device)
     cache = model.begin(1, length, *source)
+    if isinstance(cache, MixtureCache):
+        cache.window = True
     if first:
         model(ids[:, :first], cache=cache, last=True)
     for at in range(first, length - 1, step):

@@ -3,7 +3,10 @@
     p(x_t | x_<t) = w(h) · p_neural(x_t | x_<t) + (1 - w(h)) · p_count(x_t | h)
 
 Jelinek & Mercer 1980, "Interpolated estimation of Markov source parameters from sparse data": histories are put into buckets, here by
-how many of their last tokens were seen together and how often, and each bucket has a weight of its own.
+how many of their last tokens were seen together and how often, and each bucket has a weight of its own. If asked, what the text itself
+has said so far counts too (`nn/recent.py`):
+
+    p' = v(g) · p + (1 - v(g)) · p_recent         g: how much of the last token's earlier occurrences is left
 
 B batch · L tokens · V vocabulary · W tokens of history · N positions
 """
@@ -21,6 +24,7 @@ from .cache import Cache
 from .counts import NGram, windows_of
 from .mask import Mask
 from .models import Model
+from .recent import GRADES, Recent
 
 _GRADES = 5
 """How finely buckets tell often from seldom: 1, 2-3, 4-7, 8-15, 16 and more times."""
@@ -41,6 +45,7 @@ class MixtureCache(Cache):
     def __init__(self, neural: Any, counting: Any):
         super().__init__(len(neural.lengths), min(neural.size, counting.size))
         self.parts = (neural, counting)
+        self.window = False  # of a longer text: what that says is added later
 
     @property
     def nbytes(self) -> int:
@@ -71,12 +76,15 @@ class MixtureCache(Cache):
 
 
 class Mixture(Model):
-    """`parts`: the neural model and the counting one; `gate`: the weights between them."""
+    """`parts`: the neural model and the counting one; `gate`: the weights between them · `half_life`: tokens after which what was just
+    read counts half, None where it does not count; `lately`: how much the two parts count beside it."""
 
-    def __init__(self, neural: Model, counting: NGram):
+    def __init__(self, neural: Model, counting: NGram, half_life: int | None = None):
         super().__init__()
         self.parts = nn.ModuleList([neural, counting])
         self.gate = Gate(max(1, counting.order) * _GRADES + 1)
+        self.recent = None if half_life is None else Recent(half_life, counting.floor)
+        self.lately = None if half_life is None else Gate(len(GRADES) + 1)
         self.context = min(neural.context, counting.context)
 
     @property
@@ -126,10 +134,45 @@ class Mixture(Model):
         if cache is not None:
             cache.lengths = cache.parts[0].lengths.clone()
         weight = self.gate.weights[torch.from_numpy(self.buckets(histories))]  # (B, L) or (B,)
-        return _mixed(learned.float().log_softmax(-1), self.counting.spread(histories), weight[..., None])
+        mixed = _mixed(learned.float().log_softmax(-1), self.counting.spread(histories), weight[..., None])
+        if self.recent is None or (cache is not None and cache.window):
+            return mixed
+        return self._remembered(mixed, ids, mask, None if cache is None else cache.parts[1], last)
+
+    def _remembered(self, mixed: Tensor, ids: Tensor, mask: Mask, cache: Any, last: bool) -> Tensor:
+        """Log-probabilities (B, L, V) or (B, V) after new ids (B, L) -> with what each row has said so far."""
+        assert self.recent is not None and self.lately is not None
+        new = [ids.shape[1]] * len(ids) if mask.lengths is None else mask.lengths.tolist()
+        for row, (spread, count) in enumerate(zip(mixed, new, strict=True)):
+            read = ids[row, :count] if cache is None else cache.ids[row, : int(cache.lengths[row])]
+            found, grades = self.recent.spread(read.cpu().numpy(), min(count, 1) if last else count)
+            to = spread[None] if last else spread[:count]
+            with np.errstate(divide="ignore"):
+                to[: len(found)] = _mixed(to[: len(found)], torch.from_numpy(np.log(found)), self.lately.weights[grades][:, None])
+        return mixed
 
     def score(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
         """ids (B, L) -> (B, L) natural log-probability of each token given those before it; 0 for the first."""
+        mixed = self.nearby(ids, mask)
+        if self.recent is not None:
+            lengths = [ids.shape[1]] * len(ids) if mask is None or mask.lengths is None else mask.lengths.tolist()
+            for row, known, length in zip(ids.cpu().numpy(), mixed, lengths, strict=True):
+                said = known[:length].cpu().numpy()
+                self.whole(row[:length], said)
+                known[:length] = torch.from_numpy(said)
+        return mixed
+
+    def whole(self, ids: np.ndarray, known: np.ndarray) -> None:
+        """Let what the parts know of a text, from windows of it, hear of what all of it has said so far."""
+        if self.recent is None or self.lately is None:
+            return
+        found, grades = self.recent.score(ids)
+        weight = self.lately.weights[torch.from_numpy(grades)]
+        with np.errstate(divide="ignore"):
+            known[1:] = _mixed(torch.from_numpy(known), torch.from_numpy(np.log(found)), weight).numpy()[1:]
+
+    def nearby(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
+        """The same of the two parts alone."""
         weight = self.gate.weights[torch.from_numpy(self.buckets(windows_of(ids, max(0, self.counting.order - 1), Mask())))]  # (B, L)
         mixed = _mixed(self.neural.score(ids, mask), self.counting.score(ids, mask), weight.roll(1, -1))
         mixed[:, 0] = 0.0

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -74,6 +75,13 @@ class Model(nn.Module):
         lengths = None if mask is None or mask.lengths is None else (mask.lengths - 1).clamp(min=1)
         read = Mask() if mask is None else dataclasses.replace(mask, lengths=lengths)
         return found(self(ids[:, :-1], read), ids)
+
+    def nearby(self, ids: Tensor, mask: Mask | None = None) -> Tensor:
+        """`score` of windows of longer texts, without what `whole` adds."""
+        return self.score(ids, mask)
+
+    def whole(self, ids: np.ndarray, known: np.ndarray) -> None:
+        """Let `known` (T,), what `nearby` says of a text ids (T,), hear of all that stands before each token; most models need not."""
 
     def must_write(self) -> None:
         """InputError unless the model says which token comes next."""

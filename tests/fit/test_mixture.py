@@ -9,23 +9,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import harken
 from harken.base.errors import InputError
 from harken.decode.generate import generate
 from harken.decode.options import DecodeOptions
 from harken.fit.mixture import expectation
+from harken.measure.score import within
 from harken.nn.mask import Mask
 from harken.nn.mixture import Mixture
 
 SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16, "steps": 60}
 
 
-@pytest.fixture(scope="module")
-def run(lines, tmp_path_factory) -> str:
+@pytest.fixture(scope="module", params=[None, 5], ids=["two", "recent"])
+def run(request, lines, tmp_path_factory) -> str:
+    """A trained mixture, once with what was just read."""
     out = str(tmp_path_factory.mktemp("mixture") / "run")
-    harken.train(str(lines), out=out, model="mixture", **SMALL)
+    harken.train(str(lines), out=out, model="mixture", recent=request.param, **SMALL)
+    if request.param is not None:  # names hardly repeat themselves
+        change(out, lambda weights: weights["lately.weights"].fill_(0.6))
     return out
+
+
+def change(run: str, how) -> None:
+    """Change the saved weights of a run."""
+    path = Path(run) / "model.safetensors"
+    weights = load_file(path)
+    how(weights)
+    save_file(weights, path, {"format": "pt"})
 
 
 def test_probabilities_sum_to_one_and_score_is_forward(run):
@@ -47,7 +60,10 @@ def test_it_is_the_weighted_sum_of_its_parts(run):
     with torch.no_grad():
         learned, counted = model.neural(ids).log_softmax(-1).exp(), model.counting(ids).exp()
         weight = model.gate.weights[torch.from_numpy(model.buckets(model.counting.histories(ids, Mask())))][..., None]
-        assert torch.allclose(model(ids).exp().double(), weight * learned + (1 - weight) * counted, atol=1e-6)
+        whole = weight * learned + (1 - weight) * counted
+        if model.recent is not None:
+            whole = 0.6 * whole + 0.4 * torch.from_numpy(model.recent.spread(ids[0].numpy(), ids.shape[1])[0])
+        assert torch.allclose(model(ids).exp().double(), whole, atol=1e-6)
 
 
 def test_cached_steps_equal_the_full_pass(run):
@@ -78,6 +94,34 @@ def test_an_answer_does_not_depend_on_its_batch(run):
         asked = DecodeOptions(max_new_tokens=8, seed=seed, temperature=rng.choice([0, 1]))
         together = generate(model, tokenizer, prompts, asked)
         assert together == [generate(model, tokenizer, [p], asked)[0] for p in prompts]
+
+
+def test_what_was_just_read_is_heard_beyond_the_context(samples, tmp_path):
+    """Paragraphs that are there twice: the second time lies far beyond the eight tokens that the neural part reads."""
+    poems, text = (samples / "poems.txt").read_text().split("\n\n"), tmp_path / "twice.txt"
+    text.write_text("\n\n".join(part.replace("\n", " ") for part in poems[:40] for _ in range(2)) + "\n")
+    asked = {**SMALL, "context": 8, "examples": "running", "order": 1}
+    found = {}
+    for recent in (None, 300):
+        out = str(tmp_path / str(recent))
+        harken.train(str(text), out=out, model="mixture", recent=recent, **asked)
+        found[recent] = harken.score(out, path=str(text))[0].perplexity
+    assert found[300] < 0.9 * found[None]
+    model, tokenizer = harken.load(str(tmp_path / "300"))
+    some = text.read_text()[:300]
+    whole = harken.score(model, tokenizer, [some])[0]
+    assert whole.logprobs == harken.score(model, tokenizer, [some, "other"])[0].logprobs
+    ids, known = np.array(whole.ids), np.zeros(len(whole.ids))
+    near = within(model, [ids])[0]
+    recent, grades = model.recent.score(ids)
+    v = model.lately.weights.numpy()[grades]
+    known[1:] = np.log(v * np.exp(near) + (1 - v) * recent)[1:]
+    np.testing.assert_allclose(whole.logprobs, known, rtol=1e-5, atol=1e-6)
+
+
+def test_recent_is_for_mixtures(lines, tmp_path):
+    with pytest.raises(InputError, match="--recent is for --model mixture"):
+        harken.train(str(lines), out=str(tmp_path / "run"), recent=100, **SMALL)
 
 
 def test_it_is_better_than_both_parts_on_held_out_text(samples, tmp_path):
