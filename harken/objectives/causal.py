@@ -70,7 +70,7 @@ def summed(model: Any, inputs: Sequence[Tensor], mask: Mask, targets: Tensor, sm
     head = getattr(model, "head", None)
     if isinstance(head, LanguageModel) and hasattr(model, "states") and head.plain(model.tokens):
         x = model.states(*given, mask)
-        return head.nats(x.view(-1, x.shape[-1]) if real.all() else x[real], model.tokens, wanted, smoothing)
+        return head.nats(x.reshape(-1, x.shape[-1]) if real.all() else x[real], model.tokens, wanted, smoothing)
     return F.cross_entropy(model(*given, mask)[real].float(), wanted, reduction="sum", label_smoothing=smoothing)
 
 

@@ -241,13 +241,14 @@ WRITERS = {
 }
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("name", WRITERS)
-def test_logits_of_all_tokens_are_never_there_at_once(name, monkeypatch):
+def test_logits_of_all_tokens_are_never_there_at_once(name, whole, monkeypatch):
     model, seen = build(WRITERS[name], seed=0), torch.arange(2 * 9).view(2, 9) * 5 % 31
     model.eval()
     given = [seen, seen.flip(1)] if model.reads == "source" else [seen]
-    targets, mask = seen.roll(-1, 1).clone(), Mask(lengths=torch.tensor([9, 6]))
-    targets[1, 6:] = -100
+    targets, mask = seen.roll(-1, 1).clone(), Mask(lengths=torch.tensor([9, 9 if whole else 6]))
+    targets[1, int(mask.lengths[1]) :] = -100
     wanted = F.cross_entropy(model(*given, mask)[targets != -100], targets[targets != -100], reduction="sum")
     wanted.backward()
     gradients = {key: each.grad for key, each in model.named_parameters()}
