@@ -21,7 +21,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "bert": {"minutes": MINUTES, "model": "bert", "task": "masked-language-modeling", "context": 128, "width": 256, "layers": 6, "heads": 8,
              "whole_word": True, "mask_rate": 0.25, "batch_size": 24, "learning_rate": 0.005},
     "llama": {"minutes": 35.0, "model": "llama", "tokenizer": "bpe", "vocab_size": 8_000, "context": 256, "width": 256, "layers": 6,
-              "heads": 8, "batch_size": 24},
+              "heads": 8, "batch_size": 24, "learning_rate": 0.005},
     "t5": {"minutes": MINUTES, "model": "t5", "task": "span-corruption", "tokenizer": "bpe", "vocab_size": 12_000, "context": 192,
            "width": 256, "layers": 4, "heads": 8, "batch_size": 32},
 }  # fmt: skip
