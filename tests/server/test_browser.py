@@ -242,10 +242,10 @@ def test_a_model_and_the_server(opened: Any) -> None:
     page.select_option("#model", "long")
     say(page, "hello")
     until(page, "document.querySelector('.theirs .text')?.textContent.length > 3")
-    page.click("nav a[href='#server']")
+    page.locator("nav a[href='#server']").dispatch_event("click")
     row = "document.querySelector('#view-server tbody tr')?.innerText"  # a page that is busy with an answer has no time for frames
     until(page, f"{row}?.includes('long') && {row}.includes('running') && document.querySelector('#view-server polyline') !== null")
-    page.click("nav a[href='#chat']")
+    page.locator("nav a[href='#chat']").dispatch_event("click")
     page.get_by_role("button", name="Stop").dispatch_event("click")
     page.get_by_role("button", name=LAST).wait_for()
 
