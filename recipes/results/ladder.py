@@ -28,6 +28,7 @@ RUNGS: dict[str, dict[str, Any]] = {
     "Transformer": {"model": "transformer", **SIZE},
 }
 LENGTHS = ((1, 8), (9, 11), (12, 14), (15, 18), (19, 99))
+DRAWN = ("GRU, additive", "LSTM, local-p", "Transformer")
 SHOWN = 0
 
 
@@ -49,6 +50,18 @@ def by_length(lab: Lab, answers: list[str]) -> list[tuple[float, float]]:
     return points
 
 
+def alignment(lab: Lab, run: str) -> None:
+    """Draw what a run attends to in one sentence of the test, as soon as it is trained: the picture is kept, the weights need not be."""
+    picture = lab.picture(f"alignment-{run}.svg")
+    source, target = (lab.file(f"test.{side}").read_text("utf-8").splitlines()[SHOWN] for side in ("de", "en"))
+
+    def draw() -> str:
+        harken.look(str(lab.run(run)), source, target=target, out=str(picture))
+        return picture.name
+
+    lab.step(f"{run}-alignment", draw)
+
+
 def steps(lab: Lab) -> None:
     """Train every rung, measure, draw; the best three once more, longer."""
     paths = prepare(lab, "de", "en")
@@ -66,7 +79,11 @@ def steps(lab: Lab) -> None:
         score = found["test"]["lower"]
         lab.found(f"{name}, {note}", score["value"], low=score["low"], high=score["high"], minutes=lab.minutes(found["trained"]), **facts)
 
-    rungs = {name: climbed(name, named(name), 10.0) for name in RUNGS}
+    rungs = {}
+    for name in RUNGS:
+        rungs[name] = climbed(name, named(name), 10.0)
+        if name in DRAWN:
+            alignment(lab, named(name))
     values = {name: found["test"]["lower"]["value"] for name, found in rungs.items()}
     others = {"LSTM, bare": "13.76", "GRU, bare": "20.61", "GRU, additive": "28.30", "Transformer": "36.52"}
     for name, found in rungs.items():
@@ -84,7 +101,4 @@ def steps(lab: Lab) -> None:
     line_chart(
         lab.picture("lengths.svg"), series, title="BLEU by the length of the source", x="tokens of the source", y="BLEU, Moses' tokens"
     )
-    source, target = (lab.file(f"test.{side}").read_text("utf-8").splitlines()[SHOWN] for side in ("de", "en"))
-    for name in ("GRU, additive", "LSTM, local-p", "Transformer"):
-        harken.look(str(lab.run(named(name))), source, target=target, out=str(lab.picture(f"alignment-{named(name)}.svg")))
     lab.note(f"The alignments are those of “{raw(lab, 'test', 'de')[SHOWN]}”, the first sentence of the test.")

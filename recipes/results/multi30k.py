@@ -12,6 +12,7 @@ from typing import Any
 from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
 import harken
+from harken.base.files import write_text
 from harken.measure.metrics.translation import Bleu
 from harken.measure.resample import bootstrap
 from harken.results.lab import Lab
@@ -33,19 +34,12 @@ def raw(lab: Lab, part: str, language: str) -> list[str]:
 
 
 def prepare(lab: Lab, *languages: str) -> dict[str, dict[str, Path]]:
-    """Tokenised files: part → language → path."""
+    """Tokenised files: part → language → path; those that are there are kept."""
     paths = {part: {language: lab.file(f"{part}.{language}") for language in languages} for part in PARTS}
-
-    def write() -> dict[str, int]:
-        counts = {}
-        for part, sides in paths.items():
-            for language, path in sides.items():
-                lines = tokens(raw(lab, part, language), language)
-                path.write_text("\n".join(lines) + "\n", "utf-8")
-                counts[path.name] = sum(len(line.split()) for line in lines)
-        return counts
-
-    lab.step("prepare", write)
+    for part, sides in paths.items():
+        for language, path in sides.items():
+            if not path.is_file():
+                write_text(path, "\n".join(tokens(raw(lab, part, language), language)) + "\n")
     return paths
 
 

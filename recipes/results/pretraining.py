@@ -48,25 +48,24 @@ def words(lab: Lab) -> Path:
 
 
 def body(lab: Lab, name: str) -> Path:
-    """The folder of a body, trained by the first row that asks for it."""
-    train(lab.beside("pretraining"), name)
+    """The folder of a body, trained and measured by the first row that asks for it."""
+    learned(lab.beside("pretraining"), name)
     return lab.beside("pretraining").run(name)
 
 
-def train(lab: Lab, name: str) -> dict[str, Any]:
-    """One body."""
+def learned(lab: Lab, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One body: how it was trained, and what it is worth on the test books."""
     mixed = name == "bert"
+    files = {part: text(lab, part, mixed=mixed) for part in ("train", "valid", "test")}
     options = {**BODIES[name], "tokenizer": str(words(lab))} if mixed else BODIES[name]
-    return lab.train(name, text(lab, "train", mixed=mixed), valid=str(text(lab, "valid", mixed=mixed)), examples="running",
-                     average=0.999, dropout=0.0, **options)  # fmt: skip
+    trained = lab.train(name, files["train"], valid=str(files["valid"]), examples="running", average=0.999, dropout=0.0, **options)
+    return trained, lab.do(f"{name}-test", harken.evaluate, lab.run(name), files["test"], examples="running")
 
 
 def steps(lab: Lab) -> None:
     """All three, and what each has learned."""
     for name in BODIES:
-        trained = train(lab, name)
-        test = str(text(lab, "test", mixed=name == "bert"))
-        found = lab.do(f"{name}-test", harken.evaluate, lab.run(name), test, examples="running")
+        trained, found = learned(lab, name)
         size = f"{count(trained['parameters'])} parameters"
         lab.found(f"{name}, {size}: nats per predicted token, test", found["loss"], minutes=lab.minutes(trained))
         if name == "llama":
