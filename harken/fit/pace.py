@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -106,24 +107,38 @@ class ByTime:
     def learning_rate(self, progress: Progress) -> float:
         # The schedule is laid over the time of learning alone, what is behind and what is still to come, so that no measurement skips a
         # part of it.
-        learned, left = self.elapsed() - progress.measuring, max(self.whole(progress) - self.elapsed(), 0.0)
+        asked, learned, left = self.plan.warmup_steps, self._learned(progress), max(self.whole(progress) - self.elapsed(), 0.0)
+        if asked is not None and progress.step < asked:
+            return self.plan.learning_rate * rate(progress.step, math.inf, asked, self.plan.schedule)
         cost = self.clock.a_measurement()
-        if left > 2 * cost:
-            left *= 1 - cost / (cost + self.period())
-        return self.plan.learning_rate * rate(learned, learned + left, self.plan.warmup, self.plan.schedule)
+        if 0 < 2 * cost < left:
+            left *= 1 - cost / (cost + self.period(progress))
+        warmup = self.plan.warmup if asked is None else self._seconds(asked, progress)
+        return self.plan.learning_rate * rate(learned, learned + left, warmup, self.plan.schedule)
 
-    def period(self) -> float:
-        """Seconds of learning between two measurements: these must not eat the time to learn."""
+    def _learned(self, progress: Progress) -> float:
+        return self.elapsed() - progress.measuring
+
+    def _seconds(self, steps: int, progress: Progress) -> float:
+        """Of so many steps, as they went so far."""
+        return steps * self._learned(progress) / max(progress.step, 1)
+
+    def period(self, progress: Progress) -> float:
+        """Seconds of learning between two measurements: these must not eat the time to learn, unless they were asked for."""
+        if self.plan.eval_steps is not None:
+            return self._seconds(self.plan.eval_steps, progress)
         return max(self.plan.eval_every, 5 * self.clock.a_measurement())
 
     def due(self, progress: Progress) -> bool:
         if progress.step == 0:
             return True
         left = self.whole(progress) - self.elapsed()  # the last one comes when it is over, and one just before would be for nothing
-        return self.elapsed() >= progress.due and left > 2 * self.clock.a_measurement()
+        behind = self.elapsed() if self.plan.eval_steps is None else progress.step
+        return behind >= progress.due and left > 2 * self.clock.a_measurement()
 
     def measured(self, progress: Progress) -> None:
-        progress.due = self.elapsed() + self.period()
+        asked = self.plan.eval_steps
+        progress.due = self.elapsed() + self.period(progress) if asked is None else progress.step + asked
 
 
 @dataclass

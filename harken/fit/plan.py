@@ -24,10 +24,10 @@ class Plan:
     accumulate: int
     optimizer: str
     schedule: str
-    warmup: float  # steps; seconds where `minutes` decides
+    warmup: float  # steps; seconds where `minutes` decides and no `warmup_steps` were asked for
     weight_decay: float
     clip: float
-    eval_every: float  # steps; seconds where `minutes` decides
+    eval_every: float  # steps; seconds where `minutes` decides and no `eval_steps` were asked for
     eval_tokens: int
     log_every: int
     save_every: float  # seconds
@@ -36,6 +36,8 @@ class Plan:
     dropout: float = 0.0
     dtype: str = "float32"
     average: float | None = None
+    warmup_steps: int | None = None
+    eval_steps: int | None = None
     patience: int | None = None
     pack: bool = False
     checkpoint_activations: bool = False
@@ -120,6 +122,8 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int, optimizer: st
         average=options.average,
         checkpoint_activations=options.checkpoint_activations,
         compile=options.compile,
+        warmup_steps=options.warmup_steps,
+        eval_steps=options.eval_every,
         patience=options.patience,
         layer_decay=options.layer_decay,
         freeze=tuple(name.strip() for name in options.freeze.split(",")) if options.freeze else (),
