@@ -180,7 +180,9 @@ class TrainOptions:
     schedule: Literal["cosine", "linear", "constant", "wsd", "inverse_sqrt"] = option(
         "linear", "how the learning rate falls after the warm-up"
     )
-    warmup_steps: int | None = option(None, "steps over which the learning rate rises (default: a tenth, at most 100; of --minutes a twentieth)", min=0)
+    warmup_steps: int | None = option(
+        None, "steps over which the learning rate rises (default: a tenth, at most 100; of --minutes a twentieth)", min=0
+    )
     weight_decay: float = option(0.1, "pull of the weights towards zero", min=0)
     clip: float = option(1.0, "largest norm of a gradient", above=0)
     threads: int | None = option(None, "processor threads (default: all; with --minutes one where that is faster now)", min=1)

@@ -2,7 +2,7 @@
 
 16,041 poems to learn from (or 1 or 10 % of them, drawn by seed), 500 to validate on, 500 of test. The decoder of `pretraining` goes on
 with the poems for 15 minutes; the same network from scratch, with the same tokenizer, has all fifty, of which it needs few for few poems:
-both stop when a dozen measurements, half a pass over the poems apart, were no better than the best. Kneser-Ney counts the same tokens.
+both stop when half a dozen measurements, a pass over the poems apart, were no better than the best. Kneser-Ney counts the same tokens.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def steps(lab: Lab) -> None:
     for share in SHARES:
         values = {}
         for way, options in ways.items():
-            run, soon = f"{way}-{share:g}", {} if way == "ngram" else {"eval_every": max(5, round(300 * share)), "patience": 12}
+            run, soon = f"{way}-{share:g}", {} if way == "ngram" else {"eval_every": max(10, round(600 * share)), "patience": 6}
             trained = lab.train(run, some(lab, share), **same, **options, **soon)
             found = lab.do(f"{run}-test", harken.evaluate, lab.run(run), folder / "test.jsonl", examples="lines", columns="text=text")
             values[way], span = found["bits_per_byte"], found["intervals"]["bits_per_byte"]

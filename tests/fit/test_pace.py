@@ -102,6 +102,26 @@ def test_the_schedule_is_laid_over_the_time_that_is_left_for_learning():
     assert seen[-1] < 0.01
 
 
+def test_steps_that_are_asked_for_are_steps_also_where_time_decides():
+    """Ten minutes of steps of a second, measured every 40 of them, the rate rising over 100: not seconds, nor spread out though a
+    measurement takes half as long as these forty steps."""
+    plan = fitting.Plan(**{**BASE, "minutes": 10.0, "warmup": 3.0, "learning_rate": 1.0, "warmup_steps": 100, "eval_steps": 40})
+    clock, progress, measured, rates = Clock(measurements=[20.0], a_picture=0.7), Progress(), [], []
+    pace = ByTime(plan, clock, lambda: progress.step + progress.measuring)
+    while not pace.over(progress):
+        if pace.due(progress):
+            measured.append(progress.step)
+            progress.measuring += 20.0
+            pace.measured(progress)
+        rates.append(pace.learning_rate(progress))
+        progress.step += 1
+    assert measured == list(range(0, progress.step, 40))[: len(measured)]
+    assert len(measured) > 8
+    assert rates[:100] == [(step + 1) / 101 for step in range(100)]
+    assert max(rates) == pytest.approx(1.0, abs=0.01)
+    assert rates[-1] < 0.05
+
+
 BASE = {
     **{"steps": 0, "batch_size": 4, "accumulate": 1, "optimizer": "adamw", "schedule": "linear", "weight_decay": 0.0, "clip": 1.0},
     **{"eval_every": 6.0, "eval_tokens": 100, "log_every": 1, "save_every": 15.0, "seed": 0},
