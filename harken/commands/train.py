@@ -10,7 +10,7 @@ from ..fit.options import TrainOptions
 from .command import command
 
 if TYPE_CHECKING:
-    from ..fit.run import Trained
+    from ..fit.finish import Trained
     from ..fit.vectors import TrainedVectors
 
 

@@ -17,11 +17,12 @@ from ..data.ledger import Ledger
 from ..draw.chart import line_chart
 from ..families.table import family
 from ..objectives.objective import LABELLED
+from .finish import Trained
 from .folder import METRICS, RECORD
 from .judged import baselines
 from .labelled import read_examples, sides
 from .options import RUN_ONLY, TrainOptions
-from .run import Trained, run
+from .run import run
 
 COUNTED = {"uniform": 0, "unigram": 1}
 """Rungs that are n-gram models of a fixed order."""

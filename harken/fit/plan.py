@@ -128,6 +128,7 @@ def choose_plan(options: TrainOptions, *, targets: int, rows: int, optimizer: st
         layer_decay=options.layer_decay,
         freeze=tuple(name.strip() for name in options.freeze.split(",")) if options.freeze else (),
         unfreeze_every=choose_unfreezing(options, steps),
+        best=options.best,
     )
 
 

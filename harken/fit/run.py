@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError, Interrupted, RunError
-from ..base.report import say, span
+from ..base.report import say
 from ..checkpoint.adapter_config import base_of
 from ..checkpoint.load import WEIGHTS, load, read_weights
 from ..checkpoint.save import save_setting, save_weights
 from ..data.laid import Laid
 from ..data.replies import Replies
-from ..data.turns import Turns
 from ..families.table import FAMILIES, family
-from ..measure.judge import Judged
-from ..measure.loss import Measured
 from ..nn.mixture import Mixture
 from ..nn.models import Model
 from ..text.tokenizer import Tokenizer
@@ -31,6 +26,7 @@ from .begin import begin
 from .best import measured
 from .clock import Clock
 from .count import count
+from .finish import Trained, finish, measured_whole
 from .fit import fit
 from .folder import RECORD, RunFolder
 from .lesson import lesson
@@ -45,29 +41,6 @@ from .state import Progress
 from .threads import on_threads
 from .tune import anchored, as_new, fingerprint
 from .vectors import TrainedVectors, learn_vectors
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a finished run is.
-
-    `metrics`: those of the task on the held-out examples, where they are labelled, and `test_metrics` on those of --test.
-    `loss`: nats per token of the best model on all held-out text (on training text when none is held out) · `seconds`: of training,
-    earlier parts of a resumed run included · `guess`: of the loss, from a fifth of the run.
-    """
-
-    run: str
-    steps: int
-    seconds: float
-    loss: float
-    bits_per_byte: float | None
-    best_step: int
-    parameters: int
-    tokens: int
-    test_loss: float | None = None
-    guess: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    test_metrics: dict[str, float] = field(default_factory=dict)
 
 
 def run(options: TrainOptions) -> Trained | TrainedVectors:
@@ -157,20 +130,9 @@ def replayed(options: TrainOptions) -> tuple[TrainOptions, RunFolder]:
     return resumed(dataclasses.replace(options, replay=None, data=data), old.record), old
 
 
-def measured_whole(data: Prepared, plan: Plan) -> bool:
-    """Whether every measurement reads all of the held-out text, so that the best one is the result; of labelled examples the metrics are
-    wanted too."""
-    return data.valid is not None and not isinstance(data.valid, Laid) and data.valid.targets <= plan.eval_tokens
-
-
 def enough(valid: Any) -> int | None:
     """Tokens of held-out examples that the finished model is measured on at most; None: all."""
     return dialogue.ENOUGH if isinstance(valid, Laid) and isinstance(valid.goal, Replies) else None
-
-
-def metrics_of(found: Measured | None) -> dict[str, float]:
-    """The metric's numbers, without those that have no value."""
-    return {name: value for name, value in found.metrics.items() if not math.isnan(value)} if isinstance(found, Judged) else {}
 
 
 def teach(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, clock: Clock) -> Progress:
@@ -242,58 +204,3 @@ def keeper(model: Model, tokenizer: Tokenizer, folder: RunFolder, data: Prepared
         folder.write_samples(progress.samples)
 
     return keep
-
-
-def finish(model: Model, tokenizer: Tokenizer, data: Prepared, plan: Plan, folder: RunFolder, progress: Progress, clock: Clock) -> Trained:
-    """Leave the best model in the folder and in memory, measure it on the test text, complete the record."""
-    folder.draw()
-    if plan.minutes is not None and folder.schedule() is None:
-        folder.write_schedule()
-    read_weights(model, folder.path / WEIGHTS)
-    model.pack()
-    pad = tokenizer.pad_id or 0
-    test = measured(model, data.test, pad=pad) if data.test is not None else None
-    found = None
-    if not measured_whole(data, plan) or progress.best is None:
-        most = plan.eval_tokens if data.valid is None else max(plan.eval_tokens, clock.affordable())
-        found = measured(model, data.valid or data.train, pad=pad, most_tokens=most)
-    assert found is not None or progress.best is not None
-    loss = found.loss if found is not None else float(progress.best or 0.0)
-    bits = loss / math.log(2) / data.bytes_per_target if data.bytes_per_target else None
-    wall = max(clock.wall(), progress.head + progress.seconds)  # of all parts, where it was resumed
-    trained = Trained(
-        run=str(folder.path),
-        steps=progress.step,
-        seconds=round(progress.seconds, 2),
-        loss=loss,
-        bits_per_byte=bits,
-        best_step=progress.best_step,
-        parameters=model.size,
-        tokens=progress.tokens,
-        test_loss=None if test is None else test.loss,
-        guess=progress.guess or None,
-        metrics=metrics_of(found),
-        test_metrics=metrics_of(test),
-    )
-    folder.finish(status="done", result=dataclasses.asdict(trained))
-    tell(trained, data, progress, wall, None if found is None else found.tokens)
-    return trained
-
-
-def tell(trained: Trained, data: Prepared, progress: Progress, wall: float, tokens: int | None) -> None:
-    """Say how a run ended and what to do with it; `wall`: its seconds in all, `tokens`: of the held-out text that were measured (None:
-    all)."""
-    held = "held-out loss" if data.valid is not None else "training loss"
-    at = f" at step {progress.best_step:,}" if progress.best_step else ""
-    bpb = f" ({trained.bits_per_byte:.3f} bits per byte)" if trained.bits_per_byte is not None else ""
-    guessed = f", the first guess was {progress.guess:.2f}" if progress.guess else ""
-    unit = data.facts.get("unit", "nats per token")
-    if data.valid is not None and tokens is not None and tokens < data.valid.targets and not isinstance(data.valid, Laid):
-        unit = f"{unit}, of {tokens:,} of {data.valid.targets:,}"
-    say(f"{held} {trained.loss:.4f} {unit}{bpb}{at}{guessed}; trained for {span(progress.seconds)}, {span(wall)} in all")
-    for side, numbers in (("held out" if data.valid is not None else "training", trained.metrics), ("test", trained.test_metrics)):
-        if numbers:
-            say(f"{side}: {', '.join(f'{name} {value:.4f}' for name, value in numbers.items())}")
-    then = f"generate {trained.run} --temperature 0.8" if data.prompts else f"eval {trained.run}"
-    then = f"chat {trained.run}" if isinstance(data.train, Turns) or isinstance(getattr(data.train, "goal", None), Replies) else then
-    say(f"the run is in {trained.run}: harken {then}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import harken
 from harken.base.errors import InputError
 from harken.fit.best import better_of, check_best
+from harken.fit.options import TrainOptions
+from harken.fit.plan import Plan, choose_plan
 from harken.fit.state import Progress
 from harken.measure.loss import Measured
 
@@ -57,3 +60,19 @@ def test_the_newest_model_is_the_best_where_that_is_asked_for() -> None:
     check_best("last", None)
     with pytest.raises(InputError, match="--best lats is not measured in this task"):
         check_best("lats", None)
+
+
+def test_what_is_asked_for_is_what_is_planned() -> None:
+    """Every option that a plan has a field for arrives there: one that is read, checked and then forgotten does nothing, in silence."""
+    later = {"learning_rate", "dropout", "dtype", "pack", "threads"}  # chosen with the size of the model
+    given: dict = {"steps": 70, "batch_size": 6, "accumulate": 2, "optimizer": "adamw", "schedule": "wsd", "warmup_steps": 7, "clip": 2.0}
+    given |= {"weight_decay": 0.3, "eval_every": 9, "save_every": 3.0, "seed": 4, "average": 0.7, "patience": 5, "best": "last"}
+    given |= {"checkpoint_activations": True, "compile": True, "layer_decay": 0.8, "freeze": "embed", "unfreeze_every": 11}
+    asked = TrainOptions(data="text", **given)
+    plan = choose_plan(asked, targets=1_000, rows=100)
+    both = {each.name for each in dataclasses.fields(Plan)} & {each.name for each in dataclasses.fields(TrainOptions)} - later
+    default = TrainOptions(data="text")
+    for name in both - {"minutes", "freeze"}:
+        assert getattr(plan, name) == getattr(asked, name) != getattr(default, name), name
+    assert (plan.freeze, plan.eval_steps, plan.eval_every, plan.warmup) == (("embed",), 9, 9, 7)
+    assert choose_plan(TrainOptions(data="text", minutes=2.0), targets=1_000, rows=100).minutes == 2.0

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -253,3 +254,17 @@ def test_sigterm_saves_and_says_how_to_go_on(lines, tmp_path):
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert f"harken train --resume --out {out}" in said.splitlines()[-1]
+
+
+def test_a_run_that_was_best_long_before_its_end_is_told_so(tmp_path, capfd):
+    """Random letters can only be learned by heart. Where the newest model is kept, nothing was for nothing."""
+    letters = np.random.default_rng(0).choice(list("abcdefgh"), (60, 12))
+    (tmp_path / "random.txt").write_text("".join("".join(row) + "\n" for row in letters))
+    asked = {**SMALL, "steps": 60, "eval_every": 10, "learning_rate": 0.02}
+    trained = harken.train(str(tmp_path / "random.txt"), out=str(tmp_path / "run"), **asked)
+    assert trained.best_step < 45
+    told = capfd.readouterr().err
+    assert f"the held-out loss was lowest at step {trained.best_step:,} of 60 and rose from there" in told
+    assert f"--steps {trained.best_step}, so that the learning rate falls by then" in told
+    harken.train(str(tmp_path / "random.txt"), out=str(tmp_path / "last"), best="last", **asked)
+    assert "rose from there" not in capfd.readouterr().err

@@ -74,7 +74,7 @@ def asked(rng: random.Random) -> dict:
     }
 
 
-def trained(data: Path, file: str, out: Path, **options) -> harken.fit.run.Trained:
+def trained(data: Path, file: str, out: Path, **options) -> harken.fit.finish.Trained:
     return harken.train(str(data / file), out=str(out), **{**SMALL, **options})
 
 
