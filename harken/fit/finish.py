@@ -97,7 +97,7 @@ def overfit(plan: Plan, progress: Progress) -> str | None:
     rose = f"the held-out loss was lowest at step {progress.best_step:,} of {step:,} and rose from there, to {last:.4f}"
     if not progress.best_step:
         return f"{rose}: nothing was gained; a lower --learning-rate may help"
-    minutes = progress.seconds / 60 * progress.best_step / step
+    minutes = (progress.head + progress.seconds * progress.best_step / step) / 60  # they count from the start of the process
     fewer = f"--steps {progress.best_step}" if plan.minutes is None else f"--minutes {minutes:.{1 if minutes >= 1 else 2}f}"
     return f"{rose}: what was learned since is not kept; {fewer}, so that the learning rate falls by then, or more --dropout may end lower"
 
