@@ -274,8 +274,8 @@ def test_a_run_that_was_best_long_before_its_end_is_told_so(tmp_path, capfd):
 
 def test_the_minutes_that_would_do_count_from_the_start_of_the_process():
     """Half a minute of reading, then best after a quarter of four minutes."""
-    plan = Plan(steps=0, minutes=5.0, batch_size=4, accumulate=1, optimizer="adamw", schedule="linear", warmup=3.0, weight_decay=0.0, clip=1.0,
-                eval_every=6.0, eval_tokens=100, log_every=1, save_every=15.0, seed=0)  # fmt: skip
+    plan = Plan(steps=0, minutes=5.0, batch_size=4, accumulate=1, optimizer="adamw", schedule="linear", warmup=3.0, weight_decay=0.0,
+                clip=1.0, eval_every=6.0, eval_tokens=100, log_every=1, save_every=15.0, seed=0)  # fmt: skip
     advice = overfit(plan, Progress(step=400, best_step=100, best=2.0, valid=2.5, head=30.0, seconds=240.0))
     assert advice is not None and "--minutes 1.5," in advice
     assert overfit(plan, Progress(step=400, best_step=100, best=2.0, valid=2.01, head=30.0, seconds=240.0)) is None
