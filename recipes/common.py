@@ -9,9 +9,7 @@ Results are lines of JSON on standard output.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import math
 import random
 import tempfile
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import harken
+from harken.base.report import as_json
 
 TINY = {"steps": 8, "width": 32, "layers": 1, "heads": 2}
 """Enough to run, too little to learn."""
@@ -101,8 +100,7 @@ def line(**fields: Any) -> str:
 
 def tell(**facts: Any) -> None:
     """A result, as a line of JSON, which has no word for what is not a number."""
-    facts = {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in facts.items()}
-    print(json.dumps(facts, ensure_ascii=False, default=dataclasses.asdict), flush=True)
+    print(as_json(facts), flush=True)
 
 
 def measure(run: Path, asked: Asked, **options: Any) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
+from ..base.files import read_json
 from ..base.report import say
 from ..checkpoint.load import WEIGHTS, config_of, tokenizer_of
 from ..data.ledger import Ledger
@@ -25,7 +26,7 @@ from .material import material_of
 from .options import RUN_ONLY, TrainOptions
 from .prepare import digest_of
 from .run import run
-from .tune import PLACES, anchored, as_new, in_full
+from .tune import anchored, placed
 
 COUNTED = {"uniform": 0, "unigram": 1}
 """Rungs that are n-gram models of a fixed order."""
@@ -60,11 +61,13 @@ def compare(models: Sequence[str], options: TrainOptions, folder: Path, *, each:
     for name in models:
         if name not in COUNTED and family(name).LEARNS == "neighbours":
             raise InputError(f"{name} are words alone and say nothing of a text, so there is no loss to compare: leave them out")
+    wanted = {name: dataclasses.replace(options, model="ngram" if name in COUNTED else name, order=COUNTED.get(name, options.order))
+              for name in models}  # fmt: skip
+    same_text(folder, wanted)
     rungs = []
     for name in models:
         say(f"--- {name}")
-        wanted = dataclasses.replace(options, model="ngram" if name in COUNTED else name, order=COUNTED.get(name, options.order))
-        rungs.append(rung(name, finished(folder / name, wanted)))
+        rungs.append(rung(name, finished(folder / name, wanted[name])))
         each(rungs[-1])
     draw(rungs, folder / PICTURE)
     if options.task in LABELLED:
@@ -72,6 +75,18 @@ def compare(models: Sequence[str], options: TrainOptions, folder: Path, *, each:
             rungs.append(one)
             each(one)
     return rungs
+
+
+def same_text(folder: Path, wanted: Mapping[str, TrainOptions]) -> None:
+    """InputError where a run that is finished learned from another text than is asked for now."""
+    digests: dict[Any, str] = {}  # by what reads the text
+    for name, options in wanted.items():
+        record = record_of(folder / name)
+        if record is not None and record["status"] == "done":
+            read = material_of(str(options.model), options).corpora
+            digests[read] = digests.get(read) or digest_of(*read(options))
+            if digests[read] != record["data"]["sha256"]:
+                raise InputError(f"{folder / name} learned from another text than {options.data}; compare into another folder with --out")
 
 
 def effortless(options: TrainOptions, run: Path) -> list[Rung]:
@@ -89,22 +104,23 @@ def effortless(options: TrainOptions, run: Path) -> list[Rung]:
 
 def finished(out: Path, wanted: TrainOptions) -> Trained:
     """The result of one run: remembered, resumed or trained."""
-    path = out / RECORD
-    record = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    record = record_of(out)
     if record is None:
         return trained(dataclasses.replace(wanted, out=str(out)))
-    began = {name: in_full(value) if name in PLACES and value else value for name, value in record["options"].items()}
+    began = placed(record["options"])
     if any(began.get(k) != v for k, v in comparable(anchored(wanted)).items()):
         raise InputError(f"{out} holds a run with other options; compare into another folder with --out, or remove it")
     if record["status"] == "done":
-        shaped = as_new(wanted, config_of(out)) if "began_from" in record else wanted
-        if digest_of(*material_of(shaped.model or "llama", shaped).corpora(shaped)) != record["data"]["sha256"]:
-            raise InputError(f"{out} learned from another text than {wanted.data}; compare into another folder with --out, or remove it")
         say(f"{out} is finished already")
         return dataclasses.replace(Trained(**record["result"]), run=str(out))
     if not RunFolder(out).learned:  # it was stopped before there was anything to go on from
         return trained(dataclasses.replace(wanted, out=str(out), overwrite=True))
     return trained(TrainOptions(data=wanted.data, out=str(out), resume=True))
+
+
+def record_of(out: Path) -> dict[str, Any] | None:
+    """What a run wrote down, where there is one."""
+    return read_json(out / RECORD) if (out / RECORD).is_file() else None
 
 
 def trained(options: TrainOptions) -> Trained:

@@ -39,17 +39,17 @@ from .samples import samples
 from .seen import remember
 from .state import Progress
 from .threads import on_threads
-from .tune import PLACES, anchored, as_learned, as_new, fingerprint, in_full, needs
+from .tune import anchored, as_learned, as_new, fingerprint, needs, placed
 from .vectors import TrainedVectors, learn_vectors
 
 
 def run(options: TrainOptions) -> Trained | TrainedVectors:
     """Train, or go on with, one run. InputError and RunError as in `harken.train`."""
     clock = Clock(time.monotonic() if options.began is None else options.began)
-    old, options = None, anchored(options)
+    old = None
     if options.replay is not None:
         options, old = replayed(options)
-        options = anchored(options)  # what an older run was begun with may be named from where it was begun
+    options = anchored(options)
     folder = RunFolder(Path(options.out) if options.out else default_out(options))
     if options.model in FAMILIES and family(options.model).LEARNS == "neighbours":
         return learn_vectors(options, folder, None if old is None else old.record["data"]["sha256"])
@@ -181,13 +181,11 @@ def recorded(options: TrainOptions) -> dict[str, Any]:
 
 def resumed(options: TrainOptions, record: dict[str, Any]) -> TrainOptions:
     """The run's own options; InputError when the caller asks for something else than was recorded."""
-    plain = TrainOptions(data="-")
-    for name, value in recorded(options).items():
-        began = record["options"].get(name)
-        known = in_full(began) if name in PLACES and began else began
-        if value not in (getattr(plain, name), began, known):
-            flag = "--" + name.replace("_", "-")
-            raise InputError(f"{flag} {value} differs from {began}, which this run began with; leave it out to go on, or train anew")
+    plain, began = TrainOptions(data="-"), placed(record["options"])
+    for name, value in placed(recorded(options)).items():
+        if value not in (getattr(plain, name), began.get(name)):
+            flag, then = "--" + name.replace("_", "-"), began.get(name)
+            raise InputError(f"{flag} {value} differs from {then}, which this run began with; leave it out to go on, or train anew")
     data = options.data or record["data"]["source"]
     if data == "-" and options.data is None:
         raise InputError("this run read its text from standard input; give it again: … | harken train - --resume --out RUN")

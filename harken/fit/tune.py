@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,13 @@ def is_checkpoint(model: str | None) -> bool:
 
 def anchored(options: TrainOptions) -> TrainOptions:
     """The options with places in full, so that the record of a run still names them from elsewhere."""
-    full: Any = {name: in_full(value) for name in PLACES if (value := getattr(options, name)) is not None}
+    full = placed({name: getattr(options, name) for name in PLACES})
     return dataclasses.replace(options, **full, parts=",".join(in_full(part.strip()) for part in options.parts.split(",")))
+
+
+def placed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by name, places among them in full."""
+    return {name: in_full(value) if name in PLACES and value else value for name, value in options.items()}
 
 
 def in_full(name: str) -> str:

@@ -116,7 +116,7 @@ class Lab:
         out = self.run(name)
         line = self._line("train", [data], {**options, "out": out})
         if self._anew(name) and name not in self.done:
-            self._forget(name)
+            self._renew(name)
         words: dict[str, Any] = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
         asked = TrainOptions(data=str(data), out=str(out), threads=self.setting.threads, **words)
 
@@ -137,7 +137,7 @@ class Lab:
             raise InputError(f"{self.recipe.name}: two steps are called {name!r}")
         path = self.folder / STEPS / f"{name}.json"
         if self._anew(name) and path.is_file():
-            self._forget(name)
+            self._renew(name)
         old = read_json(path) if path.is_file() else None
         if old is not None and any(old.get(key) != value for key, value in what.items()):
             raise InputError(
@@ -163,24 +163,21 @@ class Lab:
     def _anew(self, name: str) -> bool:
         return ALL in self.setting.again or name in self.setting.again
 
-    def _forget(self, name: str) -> None:
+    def _renew(self, name: str) -> None:
         """Delete what is kept of a step that is made anew, and of all behind it, which may have been made of it: so a stop in between
         leaves nothing that does not fit. Of a row that several share, behind it are the steps whose names begin with its own."""
-        shared = self.asker is not None
-        for path in (self.folder / STEPS).glob("*.json"):
-            step = path.stem
-            if step == name or (step.startswith(f"{name}-") if shared else step not in self.done):
-                path.unlink()
-                shutil.rmtree(self.run(step), ignore_errors=True)
-        shutil.rmtree(self.run(name), ignore_errors=True)
-        if self.asker is not None:
-            self.asker._forget_rest()
+        kept = [path.stem for path in (self.folder / STEPS).glob("*.json")]
+        if self.asker is None:
+            self._forget(name, *(step for step in kept if step not in self.done))
+            return
+        self._forget(name, *(step for step in kept if step.startswith(f"{name}-")))
+        mine = [path.stem for path in (self.asker.folder / STEPS).glob("*.json")]
+        self.asker._forget(*(step for step in mine if step not in self.asker.done))
 
-    def _forget_rest(self) -> None:
-        for path in (self.folder / STEPS).glob("*.json"):
-            if path.stem not in self.done:
-                path.unlink()
-                shutil.rmtree(self.run(path.stem), ignore_errors=True)
+    def _forget(self, *steps: str) -> None:
+        for step in steps:
+            (self.folder / STEPS / f"{step}.json").unlink(missing_ok=True)
+            shutil.rmtree(self.run(step), ignore_errors=True)
 
     def _line(self, name: str, places: list[Any], options: Mapping[str, Any]) -> str:
         names = {str(self.setting.out.resolve()): "OUT"}

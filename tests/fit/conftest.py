@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from harken.fit import fit as fitting
+
+
+@pytest.fixture
+def stopped(monkeypatch) -> Callable[[int, Callable[[], Any]], None]:
+    """`stopped(6, train)`: `train()` is killed as its sixth step begins."""
+
+    def run(step: int, train: Callable[[], Any]) -> None:
+        learn, begun = fitting.learn, []
+
+        def until(*given: Any) -> Any:
+            begun.append(given[-1])
+            if len(begun) == step:
+                raise KeyboardInterrupt
+            return learn(*given)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(fitting, "learn", until)
+            train()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ import harken
 from harken.base.errors import InputError
 from harken.data.segments import SPEAKERS, Turns, read_turns, speakers_of
 from harken.decode.options import DecodeOptions
-from harken.fit import fit as fitting
 
 SMALL = {"width": 48, "layers": 2, "heads": 2, "batch_size": 16, "dropout": 0.0}
 HOBBIES = ["dogs", "cats", "music", "chess", "books", "tea", "rain", "trains"]
@@ -142,21 +141,10 @@ def test_a_model_that_was_pre_trained_goes_on(data, tmp_path):
     assert harken.load(again.run)[1].vocab_size == known + 2
 
 
-def test_a_run_that_was_stopped_ends_in_the_same_bits(data, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_ends_in_the_same_bits(data, tmp_path, stopped):
     asked = {"model": "gpt2", "steps": 10, "save_every": 0.0, "seed": 3}
     whole = trained(data, "a.jsonl", tmp_path / "whole", **asked)
-    learn, steps = fitting.learn, []
-
-    def until(*given):
-        steps.append(given[-1])
-        if len(steps) == 6:
-            raise KeyboardInterrupt
-        return learn(*given)
-
-    monkeypatch.setattr(fitting, "learn", until)
-    with pytest.raises(KeyboardInterrupt):
-        trained(data, "a.jsonl", tmp_path / "parts", **asked)
-    monkeypatch.setattr(fitting, "learn", learn)
+    stopped(6, lambda: trained(data, "a.jsonl", tmp_path / "parts", **asked))
     again = harken.train(resume=True, out=str(tmp_path / "parts"))
     assert (again.loss, again.metrics) == (whole.loss, whole.metrics)
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]

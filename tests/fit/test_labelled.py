@@ -13,7 +13,6 @@ import torch
 import harken
 from harken.base.errors import InputError
 from harken.data.framing import frame_of
-from harken.fit import fit as fitting
 from harken.fit import labelled
 from harken.fit.options import TrainOptions
 from harken.nn.mask import Mask
@@ -128,21 +127,10 @@ def test_pairs_that_belong_together_are_found(data: Path, tmp_path: Path) -> Non
     assert found.metrics["mrr"] > 0.5
 
 
-def test_a_run_that_was_stopped_ends_in_the_same_bits(data: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_run_that_was_stopped_ends_in_the_same_bits(data: Path, tmp_path: Path, stopped) -> None:
     asked = {"task": "classification", "model": "bert", "steps": 12, "save_every": 0.0}
     whole = trained(data, "reviews.tsv", tmp_path / "whole", **asked)
-    learn, steps = fitting.learn, []
-
-    def until(*given):
-        steps.append(given[-1])
-        if len(steps) == 7:
-            raise KeyboardInterrupt
-        return learn(*given)
-
-    monkeypatch.setattr(fitting, "learn", until)
-    with pytest.raises(KeyboardInterrupt):
-        trained(data, "reviews.tsv", tmp_path / "parts", **asked)
-    monkeypatch.setattr(fitting, "learn", learn)
+    stopped(7, lambda: trained(data, "reviews.tsv", tmp_path / "parts", **asked))
     again = harken.train(resume=True, out=str(tmp_path / "parts"), data=str(data / "reviews.tsv"))
     assert (again.loss, again.metrics) == (whole.loss, whole.metrics)
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
@@ -254,7 +242,7 @@ def test_a_run_goes_on_with_other_data_and_the_same_labels(data: Path, tmp_path:
     assert harken.load(other.run)[0].config.id2label == {0: "blue", 1: "red"}
 
 
-def test_a_run_goes_on_with_the_order_of_labels_that_its_checkpoint_has(tmp_path: Path, monkeypatch) -> None:
+def test_a_run_goes_on_with_the_order_of_labels_that_its_checkpoint_has(tmp_path: Path, stopped) -> None:
     """The checkpoint knows a third label between the two of the data, whose numbers would else change on the way."""
     for name, labels in (("three", ("neg", "neutral", "pos")), ("two", ("neg", "pos"))):
         rows = "".join(f"a {label} film {n}\t{label}\n" for n in range(12) for label in labels)
@@ -262,18 +250,7 @@ def test_a_run_goes_on_with_the_order_of_labels_that_its_checkpoint_has(tmp_path
     first = trained(tmp_path, "three.tsv", tmp_path / "first", task="classification", model="bert", steps=2)
     asked = {"task": "classification", "model": first.run, "steps": 6, "batch_size": 8, "save_every": 0.0}
     whole = harken.train(str(tmp_path / "two.tsv"), out=str(tmp_path / "whole"), **asked)
-    learn, steps = fitting.learn, []
-
-    def until(*given):
-        steps.append(given[-1])
-        if len(steps) == 4:
-            raise KeyboardInterrupt
-        return learn(*given)
-
-    monkeypatch.setattr(fitting, "learn", until)
-    with pytest.raises(KeyboardInterrupt):
-        harken.train(str(tmp_path / "two.tsv"), out=str(tmp_path / "parts"), **asked)
-    monkeypatch.setattr(fitting, "learn", learn)
+    stopped(4, lambda: harken.train(str(tmp_path / "two.tsv"), out=str(tmp_path / "parts"), **asked))
     again = harken.train(resume=True, out=str(tmp_path / "parts"))
     assert (again.loss, again.metrics) == (whole.loss, whole.metrics)
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]

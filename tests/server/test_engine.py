@@ -174,16 +174,22 @@ def test_a_request_that_fails_fails_alone(kinds: Any, run: Any, monkeypatch: pyt
 
     monkeypatch.setattr(type(model), "hidden", hidden)
 
+    first, failed, last = run([served], at_once(served, ["abcdef", "zzzzzzzz", "abcdef"], options))
+    assert first == last == right
+    assert isinstance(failed, Refusal) and failed.status == 503 and failed.code == "out_of_memory"
+
+
+def at_once(served: Served, prompts: list[str], options: DecodeOptions) -> Any:
+    """What becomes of each prompt, all asked together."""
+
     async def work(engine: Any) -> Any:
         async def one(prompt: str) -> Any:
             async with await engine.write(served, [prompt], options) as writing:
                 return await writing.all()
 
-        return await asyncio.gather(*map(one, ["abcdef", "zzzzzzzz", "abcdef"]), return_exceptions=True)
+        return await asyncio.gather(*map(one, prompts), return_exceptions=True)
 
-    first, failed, last = run([served], work)
-    assert first == last == right
-    assert isinstance(failed, Refusal) and failed.status == 503 and failed.code == "out_of_memory"
+    return work
 
 
 def test_a_text_that_cannot_be_told_fails_alone(kinds: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,14 +205,7 @@ def test_a_text_that_cannot_be_told_fails_alone(kinds: Any, run: Any, monkeypatc
 
     monkeypatch.setattr(Flight, "told", untold)
 
-    async def work(engine: Any) -> Any:
-        async def one(prompt: str) -> Any:
-            async with await engine.write(served, [prompt], options) as writing:
-                return await writing.all()
-
-        return await asyncio.gather(*map(one, ["abcdef", "zz", "abcdef"]), return_exceptions=True)
-
-    first, failed, last = run([served], work)
+    first, failed, last = run([served], at_once(served, ["abcdef", "zz", "abcdef"], options))
     assert first == last == right and isinstance(failed, RuntimeError)
 
 
