@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,23 @@ class Hint:
         ):
             if not holds:
                 raise InputError(f"{label} must be {words} {bound}, not {value}")
+
+
+def flag(name: str) -> str:
+    """ "learning_rate" -> "--learning-rate"."""
+    return "--" + name.strip("_").replace("_", "-")
+
+
+def unusual(options: Any, names: Iterable[str]) -> list[str]:
+    """Those of the fields `names` that are not as they are by default, as flags."""
+    return [flag(name) for name in names if getattr(options, name) != getattr(type(options), name)]
+
+
+def check_uses(options: Any, task: str, uses: Mapping[str, Iterable[str]]) -> None:
+    """InputError when one of the fields in `uses` is given that is for the tasks named there, and `task` is another."""
+    for name, tasks in uses.items():
+        if task not in tasks and unusual(options, [name]):
+            raise InputError(f"{flag(name)} is for --task {' or '.join(tasks)}, not for {task}: leave it out")
 
 
 def check_bounds(options: Any) -> None:

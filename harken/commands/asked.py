@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any
 
 from ..base.errors import InputError, did_you_mean
+from ..base.options import check_uses
 from ..fit.options import KNOWN_AS as LEARNED_AS
 
 TRANSLATION = re.compile(r"translation(_\w+_to_\w+)?")
@@ -38,9 +38,7 @@ HEADS = {
 """Of each task, what a model must have been built for; nothing: any."""
 JUDGED = ("classification", "token-classification", "span", "ranking", "similarity")
 """What is measured on labelled examples."""
-DIALOGUES = ("dialogue", "double-heads")
-"""What is measured on dialogues."""
-_TALKS = (*DIALOGUES, "instruct")
+_TALKS = ("dialogue", "instruct")
 OPTIONS = {
     "target": WRITES,
     "overflow": (*WRITES, *(task for task in BROKEN if task != "pretraining"), *JUDGED, *_TALKS),
@@ -50,19 +48,16 @@ OPTIONS = {
     "against": (*WRITES, *JUDGED, *_TALKS),
     "mend": ("token-classification", "span"),
     "skip_bad_rows": ("summarization", *JUDGED, *_TALKS),
-    **dict.fromkeys(("history", "mix", "candidates_out"), DIALOGUES),
+    **dict.fromkeys(("history", "mix", "candidates_out"), ("dialogue",)),
 }
 """Which tasks an option is for."""
 
 
 def check(options: Any, task: str) -> None:
     """InputError when an option of `harken eval` is for another task than the one a model is measured by."""
-    usual = {each.name: each.default for each in dataclasses.fields(options)}
-    for name, tasks in OPTIONS.items():
-        if getattr(options, name) != usual[name] and task not in tasks:
-            named = " or ".join(each for each in tasks if each != "double-heads")
-            raise InputError(f"--{name.replace('_', '-')} is for --task {named}, not for {task}: leave it out")
-    if options.overflow == "truncate" and task in DIALOGUES:
+    task = "dialogue" if task == "double-heads" else task  # its head is all that is known of it
+    check_uses(options, task, OPTIONS)
+    if options.overflow == "truncate" and task == "dialogue":
         raise InputError("--overflow truncate is not for dialogues, of which whole replies are measured: drop leaves long ones out")
 
 

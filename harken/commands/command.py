@@ -32,7 +32,7 @@ from dataclasses import MISSING, dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from ..base.errors import InputError, did_you_mean
-from ..base.options import Hint
+from ..base.options import Hint, flag
 
 Options = TypeVar("Options")
 Result = TypeVar("Result")
@@ -63,7 +63,7 @@ class Field:
 
     @property
     def flag(self) -> str:
-        return "--" + self.name.strip("_").replace("_", "-")
+        return flag(self.name)
 
     @property
     def label(self) -> str:

@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..base.errors import InputError
-from ..nn.cache import StateCache
 from ..nn.counts import NGram
 from ..nn.mask import Mask
 from ..nn.models import Model
@@ -257,9 +256,10 @@ class Auto:
 
 
 def speculative(model: Model, plan: Plan, rows: Sequence[Row]) -> Speculative:
-    """The search that the options ask for. InputError where a model cannot take back what it has read."""
-    if isinstance(model.begin(1, 1, *([torch.zeros(1, 1, dtype=torch.int64), Mask()] if model.reads == "source" else [])), StateCache):
-        raise InputError(f"a {model.config.model_type} model cannot take back a guess that was wrong: leave speculate out")
+    """The search that the options ask for. InputError where the model or its assistant cannot take back what it has read."""
+    for reader, mend in ((model, "leave speculate out"), (plan.assistant, "take another assistant_model, such as ngram, gpt2 or llama")):
+        if reader is not None and not _takes_back(reader):
+            raise InputError(f"a {reader.config.model_type} model cannot take back a guess that was wrong: {mend}")
     helper = plan.assistant
     draft = None if helper is None else Counted(helper, plan) if isinstance(helper, NGram) else Draft(helper, plan, model.config.writes)
     guessers: dict[str, Guesser | None] = {"lookup": Lookup(), "draft": draft}
@@ -267,3 +267,8 @@ def speculative(model: Model, plan: Plan, rows: Sequence[Row]) -> Speculative:
     guesser = guessers[plan.options.speculate or "draft"]
     assert guesser is not None  # settled: to draft there is a model
     return Speculative(plan, rows, guesser)
+
+
+def _takes_back(model: Model) -> bool:
+    source = [torch.zeros(1, 1, dtype=torch.int64), Mask()] if model.reads == "source" else []
+    return model.begin(1, 1, *source).forgets

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from ..base.errors import InputError, did_you_mean
+from ..base.options import flag, unusual
 from ..base.report import say
 from ..families.config import Config
 from ..families.table import FAMILIES, build, config_class, family
@@ -42,6 +43,11 @@ HIDDEN = ("intermediate_size", "n_inner", "d_ff", "hidden_dim", "encoder_ffn_dim
 OWN = {**dict.fromkeys(("order", "smoothing"), ("counts", "mixture")), **dict.fromkeys(("parts", "gate", "recent"), ("mixture",))}
 """Options of what learns otherwise than by gradients alone."""
 NAMED = {("counts", "mixture"): "ngram or mixture", ("mixture",): "mixture, which weighs two others"}
+STEPWISE = (
+    "steps", "epochs", "minutes", "width", "layers", "heads", "hidden", "dropout", "batch_size", "accumulate", "pack", "learning_rate",
+    "optimizer", "schedule", "warmup_steps", "weight_decay", "clip", "average", "patience", "eval_every", "label_smoothing",
+)  # fmt: skip
+"""Options of what learns step by step, which a counting model is told beside others and has no use for."""
 
 
 def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
@@ -79,6 +85,8 @@ def begin(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     tokenizer.extra["model_max_length"] = data.train.context
     data.suit(model)
     if family(name).LEARNS == "counts":
+        if idle := unusual(options, STEPWISE):
+            say(f"{name} reads the text once and counts, so {', '.join(idle)} {'does' if len(idle) == 1 else 'do'} nothing")
         say(f"model: {getattr(config, 'order', 0)}-grams, {options.smoothing.replace('_', '-')}, counted over {targets:,} tokens")
         return model, tokenizer, data, plan
     count_in(options, model, data.train)
@@ -117,11 +125,10 @@ def check(options: TrainOptions) -> None:
     learns = family(name).LEARNS if name in FAMILIES else "gradients"
     for asked in ("freeze", "layer_decay", "unfreeze_every", "embeddings", "compile", "checkpoint_activations"):
         if learns == "counts" and getattr(options, asked) not in (None, False):
-            raise InputError(f"--{asked.replace('_', '-')} is for models that learn by gradients, and {name} counts; leave it out")
-    usual = TrainOptions(data="-")
+            raise InputError(f"{flag(asked)} is for models that learn by gradients, and {name} counts; leave it out")
     for asked, of in OWN.items():
-        if learns not in of and getattr(options, asked) != getattr(usual, asked):
-            raise InputError(f"--{asked} is for --model {NAMED[of]}, not for {name}; leave it out")
+        if learns not in of and unusual(options, [asked]):
+            raise InputError(f"{flag(asked)} is for --model {NAMED[of]}, not for {name}; leave it out")
     new = not is_checkpoint(options.model) and options.student_layers is None
     if new and options.tokenizer is not None and options.tokenizer not in KINDS and not Path(options.tokenizer).is_dir():
         known = did_you_mean(options.tokenizer, KINDS)
@@ -152,7 +159,7 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
     for asked in ("cell", "attention", "input_feeding"):
         if (value := getattr(options, asked)) is not None:
             if not hasattr(config, asked):
-                raise InputError(f"--{asked.replace('_', '-')} is for the family seq2seq, not for {name}")
+                raise InputError(f"{flag(asked)} is for the family seq2seq, not for {name}")
             setattr(config, asked, value)
     config.check()
     return config

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..base.errors import InputError
+from ..base.options import check_uses
 from ..data.batches import Spans
 from ..data.columns import Columns
 from ..data.corpus import Corpus
@@ -50,10 +51,7 @@ _COUNTED = 65_536
 
 def check(options: TrainOptions, task: str) -> None:
     """InputError when an option of the noise is not for this task."""
-    usual = TrainOptions(data="-")
-    for name, tasks in OPTIONS.items():
-        if getattr(options, name) != getattr(usual, name) and task not in tasks:
-            raise InputError(f"--{name.replace('_', '-')} is for --task {' or '.join(tasks)}, not for {task}")
+    check_uses(options, task, OPTIONS)
     if task == "denoising":
         denoising.check(noises(options))
     if task == "pretraining" and options.overflow is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ..base.errors import InputError
+from ..base.options import check_uses
 from ..base.report import say
 from ..data.columns import Columns
 from ..data.corpus import Corpus
@@ -28,8 +29,10 @@ from .plan import LONGEST, choose_context
 from .prepare import Prepared, digest_of, place, tell_rest
 from .prepare import make_tokenizer as of_texts
 
-OPTIONS = ("history", "replies_at_once", "candidates", "lm_coef", "mc_coef", "persona_permutations")
-"""Options that are for dialogues only."""
+OPTIONS: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("history", "replies_at_once", "candidates", "lm_coef", "mc_coef", "persona_permutations"), ("dialogue",)
+)
+"""Which tasks an option is for."""
 ENOUGH = 100_000
 """Tokens of held-out dialogues, their candidates among them, that a finished model is measured on at most: some thousand replies."""
 SHOWN = 3
@@ -38,10 +41,7 @@ SHOWN = 3
 
 def check(options: TrainOptions, task: str) -> None:
     """InputError when an option is for another task."""
-    usual = TrainOptions(data="-")
-    for name in OPTIONS:
-        if getattr(options, name) != getattr(usual, name) and task != "dialogue":
-            raise InputError(f"--{name.replace('_', '-')} is for --task dialogue, not for {task}")
+    check_uses(options, task, OPTIONS)
     if task != "dialogue":
         return
     if options.overflow in ("truncate", "window"):

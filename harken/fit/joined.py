@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..base.errors import InputError
+from ..base.options import unusual
 from ..base.report import count, say
 from ..checkpoint.files import existing
 from ..checkpoint.hub import located
@@ -56,10 +57,8 @@ def joins(options: TrainOptions) -> bool:
 
 def join(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:
     """Everything a run needs that weighs two trained models. InputError when they do not make a mixture, or have read the text."""
-    usual = TrainOptions(data="-")
-    if asked := [name for name in UNUSED if getattr(options, name) != getattr(usual, name)]:
-        flag = asked[0].replace("_", "-")
-        raise InputError(f"--{flag} is for a model that is to be trained, and the parts are: only their weights are learned; leave it out")
+    if asked := unusual(options, UNUSED):
+        raise InputError(f"{asked[0]} is for a model that is to be trained, and the parts are already; leave it out")
     folders = [existing(located(part)) for part in parts_of(options)]
     (neural, words), (counting, others) = (load(folder) for folder in folders)
     try:

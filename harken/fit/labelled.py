@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from ..base.errors import InputError
+from ..base.options import check_uses
 from ..base.report import say
 from ..data.columns import Columns
 from ..data.corpus import Corpus
@@ -58,10 +59,7 @@ SHOWN = 3
 
 def check(options: TrainOptions, task: str) -> None:
     """InputError when an option is for another task."""
-    usual = TrainOptions(data="-")
-    for name, tasks in OPTIONS.items():
-        if getattr(options, name) != getattr(usual, name) and task not in tasks:
-            raise InputError(f"--{name.replace('_', '-')} is for --task {' or '.join(tasks)}, not for {task}")
+    check_uses(options, task, OPTIONS)
     if task not in LABELLED:
         return
     if options.examples is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..base.errors import InputError
-from ..base.options import argument, option
+from ..base.options import argument, option, unusual
 
 Task = Literal[
     "language-modeling",
@@ -221,9 +221,9 @@ class TrainOptions:
             raise InputError("--resume needs --out: the folder of the run to go on with")
         if self.dora:
             object.__setattr__(self, "lora", True)
-        for name in ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_base"):
-            if getattr(self, name) != getattr(type(self), name) and not self.lora:
-                raise InputError(f"--{name.replace('_', '-')} says how an adapter is made: give --lora, too")
+        asked = unusual(self, ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_base"))
+        if asked and not self.lora:
+            raise InputError(f"{asked[0]} says how an adapter is made: give --lora, too")
         if self.window is not None and self.model not in ("vectors", None):
             raise InputError(f"--window is for --model vectors, which counts the words around each, not for {self.model}")
         if self.source is not None:

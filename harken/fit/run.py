@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError, Interrupted, RunError
+from ..base.options import flag
 from ..base.report import say
 from ..checkpoint.adapter_config import base_of
 from ..checkpoint.load import WEIGHTS, load, read_weights
@@ -184,8 +185,8 @@ def resumed(options: TrainOptions, record: dict[str, Any]) -> TrainOptions:
     plain, began = TrainOptions(data="-"), placed(record["options"])
     for name, value in placed(recorded(options)).items():
         if value not in (getattr(plain, name), began.get(name)):
-            flag, then = "--" + name.replace("_", "-"), began.get(name)
-            raise InputError(f"{flag} {value} differs from {then}, which this run began with; leave it out to go on, or train anew")
+            then = began.get(name)
+            raise InputError(f"{flag(name)} {value} differs from {then}, which this run began with; leave it out to go on, or train anew")
     data = options.data or record["data"]["source"]
     if data == "-" and options.data is None:
         raise InputError("this run read its text from standard input; give it again: … | harken train - --resume --out RUN")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..base.errors import InputError
+from ..base.options import unusual
 from ..base.report import count, say
 from ..checkpoint import origin
 from ..checkpoint.files import existing
@@ -32,9 +33,8 @@ DEPTH = ("num_hidden_layers", "n_layer", "n_layers")
 def check(options: TrainOptions) -> None:
     """InputError when the options are for a run with a teacher, and there is none, or they contradict each other."""
     if options.teacher is None:
-        for name in ("student_layers", *WEIGHTS, "temperature"):
-            if getattr(options, name) != getattr(TrainOptions(data="-"), name):
-                raise InputError(f"--{name.replace('_', '-')} is for learning from a teacher: name one with --teacher, or leave it out")
+        if asked := unusual(options, ("student_layers", *WEIGHTS, "temperature")):
+            raise InputError(f"{asked[0]} is for learning from a teacher: name one with --teacher, or leave it out")
     elif not any(getattr(options, name) for name in WEIGHTS):
         raise InputError("--alpha-ce, --alpha-mlm and --alpha-cos are all 0, so there is nothing to learn: give one of them more")
     elif options.student_layers is not None and options.model is not None:

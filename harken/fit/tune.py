@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError, did_you_mean
+from ..base.options import unusual
 from ..base.report import count, say
 from ..checkpoint.adapter_config import base_of
 from ..checkpoint.files import existing, weight_files
@@ -90,10 +91,8 @@ def as_new(options: TrainOptions, config: Config) -> TrainOptions:
 
 def check(options: TrainOptions, source: str) -> None:
     """InputError when an option is for a new model."""
-    usual = TrainOptions(data="-")
-    asked = [name for name in SHAPE if getattr(options, name) != getattr(usual, name)] + ["tokenizer"] * (options.tokenizer in KINDS)
-    if asked:
-        raise InputError(f"--{asked[0].replace('_', '-')} is for a new model: that of {source} is built already; leave it out")
+    if asked := unusual(options, SHAPE) + ["--tokenizer"] * (options.tokenizer in KINDS):
+        raise InputError(f"{asked[0]} is for a new model: that of {source} is built already; leave it out")
 
 
 def tune(options: TrainOptions) -> tuple[Model, Tokenizer, Prepared, Plan]:

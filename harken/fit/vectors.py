@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..base.errors import InputError
+from ..base.options import unusual
 from ..base.report import say, span
 from ..checkpoint.save import save
 from ..data.columns import Columns
@@ -137,10 +138,7 @@ def counted_words(corpus: Corpus, most: int) -> tuple[Tokenizer, np.ndarray]:
 
 def check(options: TrainOptions) -> None:
     """InputError for an option that means nothing here: it would be ignored without a word."""
-    plain = TrainOptions(data="-")
-    for field in dataclasses.fields(options):
-        if field.name not in TAKEN and getattr(options, field.name) != getattr(plain, field.name):
-            flag = "--" + field.name.replace("_", "-")
-            raise InputError(f"{flag} is not for --model vectors, which counts words: it takes --width, --window and --vocab-size")
+    if asked := unusual(options, [field.name for field in dataclasses.fields(options) if field.name not in TAKEN]):
+        raise InputError(f"{asked[0]} is not for --model vectors, which counts words: it takes --width, --window and --vocab-size")
     if options.vocab_size is not None and options.vocab_size < 5:
         raise InputError(f"--vocab-size {options.vocab_size} is too few words for vectors: give at least 5")

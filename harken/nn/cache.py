@@ -21,6 +21,9 @@ class Cache:
     A call opens the cache for its new tokens, writes, and closes it; what was written beyond a length is never read.
     """
 
+    forgets = True
+    """Whether `trim` can take out the last tokens of a row alone."""
+
     def __init__(self, batch: int, size: int):
         self.size = size
         self.lengths = torch.zeros(batch, dtype=torch.int64)
@@ -174,6 +177,8 @@ class StateCache(Cache):
 
     A state is replaced, never written into, so a snapshot costs nothing.
     """
+
+    forgets = False
 
     def __init__(self, layers: int, vectors: int, batch: int, hidden: int, size: int, like: Tensor):
         super().__init__(batch, size)

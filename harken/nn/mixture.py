@@ -45,6 +45,7 @@ class MixtureCache(Cache):
     def __init__(self, neural: Any, counting: Any):
         super().__init__(len(neural.lengths), min(neural.size, counting.size))
         self.parts = (neural, counting)
+        self.forgets = neural.forgets and counting.forgets
         self.window = False  # of a longer text: what that says is added later
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..base.files import read_json
+from ..base.options import flag
 
 STEPS, ROW = "steps", "row.json"
 
@@ -99,14 +100,13 @@ def command_line(name: str, places: list[Any], options: Mapping[str, Any], names
 
     words = ["harken", *name.split(), *map(word, places)]
     for key, value in options.items():
-        flag = "--" + key.replace("_", "-")
         if value is True:
-            words.append(flag)
+            words.append(flag(key))
         elif value is False:
-            words.append(f"--no-{flag[2:]}")
+            words.append(flag(f"no_{key}"))
         elif value is not None:
             for each in value if isinstance(value, list | tuple) else [value]:
-                words += [flag, word(each)]
+                words += [flag(key), word(each)]
     return shlex.join(words)
 
 

@@ -24,6 +24,7 @@ from harken.decode.rows import start_rows
 from harken.decode.settle import settle
 from harken.decode.speculate import Known, Speculative
 from harken.families.mistral import MistralConfig
+from harken.families.mixture import MixtureConfig
 from harken.families.table import build, config_class
 from harken.nn.counts import count
 from harken.nn.smoothing import smooth
@@ -210,4 +211,8 @@ def test_what_cannot_be_guessed_is_refused() -> None:
     recurrent, words = made("lstm")
     with pytest.raises(InputError, match="a lstm model cannot take back a guess"):
         generate(recurrent, words, ["ab"], DecodeOptions(speculate="lookup"))
+    mixed = build(MixtureConfig.of(recurrent.config, config_class("ngram").sized(48, 2, 3, 96, words.vocab_size, 0.0)), seed=1)
+    for name, helper in (("lstm", recurrent), ("mixture", mixed)):
+        with pytest.raises(InputError, match=f"a {name} model cannot take back a guess that was wrong: take another assistant_model"):
+            generate(model, tokenizer, ["ab"], DecodeOptions(assistant_model=(helper, words)))
     assert torch.get_default_dtype() == torch.float32

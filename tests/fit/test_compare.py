@@ -17,7 +17,9 @@ def test_compare_trains_each_once_and_draws(lines, tmp_path, capsys):
     out = tmp_path / "ladder"
     words = ["compare", str(lines), "--models", "uniform,unigram,ngram,bigram,llama", "--minutes", "0.03", "--out", str(out)]
     assert main([*words, "--json"]) == 0
-    first = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    said = capsys.readouterr()
+    assert said.err.count("ngram reads the text once and counts, so --minutes does nothing") == 3
+    first = [json.loads(line) for line in said.out.splitlines()]
     assert [row["model"] for row in first] == ["uniform", "unigram", "ngram", "bigram", "llama"]
     losses = {row["model"]: row["loss"] for row in first}
     assert losses["uniform"] > losses["unigram"] > losses["ngram"]
