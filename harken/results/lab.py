@@ -48,6 +48,7 @@ class Lab:
         self.pictures: list[str] = []
         self.commands: dict[str, str] = {}
         self.done: set[str] = set()
+        self.named: set[str] = set()  # all steps, those of other rows as ROW/STEP
         self.asker: Lab | None = None
         self.seconds = 0.0
 
@@ -85,11 +86,11 @@ class Lab:
         return self.folder / "runs" / name
 
     def beside(self, name: str) -> Lab:
-        """The bench of another row, for steps that several rows share: made by the first that asks, kept for all, told on each one's page.
-        `--again all` does them anew only in the row itself, a name wherever the step is asked for."""
-        again = tuple(each for each in self.setting.again if each != ALL)
+        """The bench of another row, for steps that several rows share: made by the first that asks, kept for all, told on each one's page
+        as ROW/STEP. `--again` does them anew by that name wherever they are asked for, and in the row itself by their own."""
+        again = tuple(each.removeprefix(f"{name}/") for each in self.setting.again if each.startswith(f"{name}/"))
         other = Lab(dataclasses.replace(self.recipe, name=name), dataclasses.replace(self.setting, again=again), self.samples)
-        other.commands, other.asker = self.commands, self
+        other.commands, other.named, other.asker = self.commands, self.named, self
         return other
 
     # ---- steps
@@ -156,8 +157,10 @@ class Lab:
             say(f"--- {self.recipe.name}: {name} took {span(seconds)}")
         self.done.add(name)
         self.seconds += old["seconds"]
+        full = name if self.asker is None else f"{self.recipe.name}/{name}"
+        self.named.add(full)
         if "command" in what:
-            self.commands[name] = what["command"]
+            self.commands[full] = what["command"]
         return old["result"]
 
     def _anew(self, name: str) -> bool:
@@ -228,6 +231,6 @@ def perform(recipe: Recipe, setting: Setting, samples: Samples) -> Row:
     """Run a recipe from start to end, past the steps that are kept."""
     lab = Lab(recipe, setting, samples)
     recipe.steps(lab)
-    if left := [name for name in setting.again if name not in (*lab.done, ALL)]:
-        say(f"{recipe.name} has no step {left[0]!r}: its steps are {', '.join(sorted(lab.done))}")
+    if left := [name for name in setting.again if name not in (*lab.named, ALL)]:
+        say(f"{recipe.name} has no step {left[0]!r}: its steps are {', '.join(sorted(lab.named))}")
     return lab.finish()

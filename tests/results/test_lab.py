@@ -230,7 +230,7 @@ def test_what_is_made_anew_takes_what_was_made_of_it_along(tmp_path: Path) -> No
     assert calls == ["run", "run-test", "last"]
 
 
-def test_a_step_that_rows_share_is_made_anew_by_its_name(tmp_path: Path) -> None:
+def test_a_step_that_rows_share_is_made_anew_by_its_name(tmp_path: Path, capsys) -> None:
     calls = []
 
     def steps(lab: Lab) -> None:
@@ -243,6 +243,8 @@ def test_a_step_that_rows_share_is_made_anew_by_its_name(tmp_path: Path) -> None
     perform(recipe, Setting(tmp_path, None), {})
     calls.clear()
     perform(recipe, Setting(tmp_path, None, again=("body",)), {})
+    assert calls == [] and "its steps are after, before, shared/body, shared/body-test, shared/other" in capsys.readouterr().err
+    perform(recipe, Setting(tmp_path, None, again=("shared/body",)), {})
     assert calls == ["body", "body-test", "after"]
 
 
