@@ -106,10 +106,13 @@ class Lab:
         return self._kept(name, {"command": line}, lambda: command(*places, **options))
 
     def train(self, name: str, data: Any, **options: Any) -> dict[str, Any]:
-        """Train into `run(name)`, or go on where that was stopped, and return what `harken.train` does."""
+        """Train into `run(name)`, or go on where that was stopped, and return what `harken.train` does. InputError when what is kept began
+        from other weights than lie there now."""
+        from ..checkpoint.files import WEIGHTS
         from ..fit.compare import finished
         from ..fit.folder import RECORD
         from ..fit.options import TrainOptions
+        from ..fit.tune import fingerprint
 
         options = self._shrunk(options) if self.tiny else options
         if "minutes" in options:
@@ -128,7 +131,9 @@ class Lab:
                 again = f"; or train it anew with --again {name}" if (out / RECORD).is_file() else ""
                 raise InputError(f"{error}{again}") from None
 
-        return self._kept(name, {"command": line}, learn)
+        base = Path(str(options.get("model")))
+        began = {"from": fingerprint(base)} if (base / WEIGHTS).is_file() else {}
+        return self._kept(name, {"command": line, **began}, learn)
 
     def _kept(self, name: str, what: dict[str, Any], make: Callable[[], Any]) -> Any:
         """A step's result: from its file, or made now and written there."""
@@ -140,6 +145,8 @@ class Lab:
         if self._anew(name) and path.is_file():
             self._renew(name)
         old = read_json(path) if path.is_file() else None
+        if old is not None and old.setdefault("from", what.get("from")) != what.get("from", old["from"]):
+            raise InputError(f"{path}: what it began from was trained anew since; so make it anew, too, with --again {name}")
         if old is not None and any(old.get(key) != value for key, value in what.items()):
             raise InputError(
                 f"{path} was made another way than is asked for now: keep it and ask as before, or make it anew with --again {name}"

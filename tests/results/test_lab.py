@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,25 @@ def test_minutes_are_scaled_and_threads_are_passed_on(tmp_path: Path) -> None:
     lab.train("run", lab.data("toys") / "names.txt", model="mlp", minutes=20.0, **SMALL)
     assert lab.commands["run"].startswith("harken train DATA/toys/names.txt") and "--minutes 0.02" in lab.commands["run"]
     assert json.loads((lab.run("run") / "harken.json").read_text())["machine"]["threads"] == 1
+
+
+def test_what_began_from_other_weights_than_lie_there_now_is_not_kept(tmp_path: Path) -> None:
+    data = lab_of(None, tmp_path).data("toys") / "names.txt"
+
+    def tuned(base: str) -> dict[str, Any]:
+        lab = lab_of(None, tmp_path)
+        return lab.train("tuned", data, model=str(lab.run(base)), learning_rate=1e-3)
+
+    for name, seed in (("one", 0), ("other", 1)):
+        lab_of(None, tmp_path).train(name, data, model="mlp", seed=seed, **SMALL)
+    first = tuned("one")
+    shutil.move(tmp_path / "toy/runs/one", tmp_path / "aside")
+    assert tuned("one") == first  # its base was not kept
+    shutil.copytree(tmp_path / "toy/runs/other", tmp_path / "toy/runs/one")
+    with pytest.raises(
+        InputError, match=r"tuned\.json: what it began from was trained anew since; so make it anew, too, with --again tuned"
+    ):
+        tuned("one")
 
 
 def test_a_command_is_kept_with_its_line(tmp_path: Path) -> None:
