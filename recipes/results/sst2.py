@@ -4,9 +4,9 @@
 6,920 sentences without their labels, masked as the books were (Gururangan et al. 2020, https://arxiv.org/abs/2004.10964). It and the same
 network from scratch, its tokenizer too, are tuned alike: the learning rate is the better of two on the validation set with seed 0, then
 five seeds, of which the median is told with the range. Once the network from scratch also has as many minutes as pre-training and fine-
-tuning together. The mixture adds to the log-odds of the pre-trained model those of naive Bayes over words and pairs, with the weight that
-is best on the validation set. Known: naive Bayes 82.8, a convolution from scratch 82.7 (Kim 2014, https://arxiv.org/abs/1408.5882), BERT-
-base about 93.
+tuning together, of which it needs few: it stops when twenty passes were no better than the best. The mixture adds to the log-odds of the
+pre-trained model those of naive Bayes over words and pairs, with the weight that is best on the validation set. Known: naive Bayes 82.8, a
+convolution from scratch 82.7 (Kim 2014, https://arxiv.org/abs/1408.5882), BERT-base about 93.
 """
 
 from __future__ import annotations
@@ -112,6 +112,10 @@ def steps(lab: Lab) -> None:
             lab.found("with naive Bayes: accuracy, %, median", statistics.median(values), low=min(values), high=max(values), least=84.0)
             lab.found("naive Bayes alone: accuracy, %", both["bayes"], beside="82.8")
     lab.found("pre-trained above from scratch, points", medians["pretrained"] - medians["scratch"], least=3.0)
-    whole = learned("scratch-as-long", "scratch", rates["scratch"], 0, minutes=MINUTES + ADAPTING + 3)
+    whole = learned("scratch-as-long", "scratch", rates["scratch"], 0, minutes=MINUTES + ADAPTING + 3, eval_every=217, patience=20)
     lab.found("from scratch, as many minutes in all: accuracy, %", 100 * whole["test_metrics"]["accuracy"], minutes=lab.minutes(whole))
     lab.note("Intervals are the range of the seeds.")
+    lab.note(
+        "Two attempts before, the first without the sentences unlabelled, had medians of 80.2 and 79.6 %, from scratch 79.4 %: what 50 minutes "
+        "of books say of words, 6,920 labels say nearly as well."
+    )
