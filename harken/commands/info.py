@@ -32,7 +32,7 @@ DECODER = ("decoder_layers", "num_decoder_layers")
 # In this order: `attention.output.LayerNorm` is a norm, `embeddings.LayerNorm` too.
 PARTS = {
     "norms": r"norm|(^|\.)ln_",
-    "head": r"^(\w*head|score|\w*classifier|cls|qa_outputs|(lm_)?predictions|vocab_\w+)\b|(^|\.)pooler\b",
+    "head": r"^(\w*head|score|\w*classifier|cls|qa_outputs|(lm_)?predictions|vocab_\w+)\b|(^|\.)pooler\b|^decoder\.\w+$",
     "embed": r"embed|(^|\.)w[tp]e\b|(^|\.)shared\b",
     "attention": r"att(n|ention)|\.cross\.|^(align|mix)\.",
     "recurrent": r"\.(input|state)\.|^bridge\.",
@@ -41,7 +41,7 @@ PARTS = {
 }
 SHOWN = ("embed", "attention", "recurrent", "counts", "mlp", "norms", "head", "other")
 BUFFERS = r"\.attn\.(masked_)?bias$|inv_freq$|position_ids$|^final_logits_bias$"  # saved by some, learnt by none
-TWINS = r"^(lm_head(\.decoder)?|(cls\.)?predictions\.decoder|vocab_projector)\.weight$|^(lm_head|(cls\.)?predictions)\.decoder\.bias$"
+TWINS = r"^((lm_head|(cls\.)?predictions)\.decoder|decoder|lm_head|vocab_projector)\.weight$|^(lm_head|(cls\.)?predictions)\.decoder\.bias$"
 """Saved once more by some where they are tied."""
 SIDES = r"^((model|transformer)\.)?(encoder|decoder)\.embed_tokens\.weight$"
 """The token vectors of a source and its target, saved once more by some where both sides share them."""

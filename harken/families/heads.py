@@ -6,12 +6,12 @@ as its decoder sees it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
 from ..base.errors import InputError
-from ..nn.heads import DoubleHeads, LanguageModel, MaskedLanguageModel, PerSequence, PerToken, Pretraining
+from ..nn.heads import DoubleHeads, First, LanguageModel, MaskedLanguageModel, PerSequence, PerToken, Pretraining
 from ..nn.linear import Linear
 from .config import Config
 from .names import Rule
@@ -65,16 +65,27 @@ def decoder_names(c: Config, *, words: str = "lm_head", tags: str = "score") -> 
     return {"head.out": out[c.task]}
 
 
-def encoder_head(c: Config, dim: int, *, words: MaskedLanguageModel, act: str, dropout: dict[str, float], early: float = 0.0) -> nn.Module:
-    """The head of a model that reads. `words`: for masked tokens · `act`: of the dense layer a sequence is judged through · `dropout`: by
-    task, before the last layer · `early`: before that dense layer, when classifying."""
+def encoder_head(
+    c: Config,
+    dim: int,
+    *,
+    words: MaskedLanguageModel,
+    dropout: dict[str, float],
+    act: str | None = None,
+    early: float = 0.0,
+    first: First | None = None,
+    at: Literal["first", "mean"] = "first",
+) -> nn.Module:
+    """The head of a model that reads. `words`: for masked tokens · `dropout`: by task, before the last layer · `act`: of the dense layer a
+    sequence is judged through · `early`: before that dense layer, when classifying · `first`: what tokens and sequences are judged through,
+    instead · `at`: the state that a sequence is judged by."""
     drop = dropout.get(c.task, 0.0)
     if c.task == "masked-language-modeling":
         return words
     if c.task in ("token-classification", "span"):
-        return PerToken(dim, c.num_labels if c.task == "token-classification" else 2, dropout=drop)
+        return PerToken(dim, c.num_labels if c.task == "token-classification" else 2, dropout=drop, first=first)
     outputs = {"classification": c.num_labels, "pretraining": 2}.get(c.task)  # None: one number for each choice
-    judge = PerSequence(dim, outputs, at="first", act=act, dropout=(early if c.task == "classification" else 0.0, drop))
+    judge = PerSequence(dim, outputs, at=at, act=act, first=first, dropout=(early if c.task == "classification" else 0.0, drop))
     return Pretraining(words, judge) if c.task == "pretraining" else judge
 
 

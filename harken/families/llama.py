@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 from torch import nn
 
-from ..base.errors import InputError
 from ..nn.attention import SelfAttention
 from ..nn.block import Block
 from ..nn.decoder import Decoder
@@ -87,8 +86,7 @@ def build(c: LlamaConfig) -> Decoder:
     must_divide("num_attention_heads", c.num_attention_heads, "num_key_value_heads", kv_heads)
     if c.head_dim is None:
         must_divide("hidden_size", c.hidden_size, "num_attention_heads", c.num_attention_heads)
-    if width % 2:
-        raise InputError(f"config.json: a head is {width} wide, but rotary positions turn pairs and need an even head_dim")
+    rope.must_turn(width)
     turn = rope.settings(c.rope_theta, c.rope_scaling, c.max_position_embeddings, c.extra)
     norm, rotary = partial(nn.RMSNorm, eps=c.rms_norm_eps), Rotary(width, turn)
 

@@ -10,8 +10,7 @@ from typing import Annotated, ClassVar
 
 from ..base.errors import InputError
 from . import llama
-
-LAYERS = ("full_attention", "sliding_attention")
+from .layers import check_layers, near
 
 
 @dataclass(kw_only=True)
@@ -35,15 +34,14 @@ class Qwen2Config(llama.LlamaConfig):
 
     def window(self, layer: int) -> int | None:
         """Tokens a query of this layer sees; None: all before it."""
-        slides = layer >= self.max_window_layers if self.layer_types is None else self.layer_types[layer] == "sliding_attention"
+        slides = layer >= self.max_window_layers if self.layer_types is None else near(self.layer_types, layer)
         return self.sliding_window if self.use_sliding_window and slides else None
 
     def check(self) -> None:
         """Refuse what cannot be built."""
         super().check()
         types = self.layer_types
-        if types is not None and (len(types) != self.num_hidden_layers or not set(types) <= set(LAYERS)):
-            raise InputError(f"config.json: layer_types must name one of {', '.join(LAYERS)} for each of {self.num_hidden_layers} layers")
+        check_layers(types, self.num_hidden_layers)
         if types is not None and "sliding_attention" in types and not (self.use_sliding_window and self.sliding_window):
             raise InputError("config.json: layer_types has sliding layers, so use_sliding_window must be true and sliding_window a number")
 

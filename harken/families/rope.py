@@ -45,6 +45,12 @@ def settings(theta: float, scaling: dict[str, Any] | None, length: int, values: 
     return {**rope, "rope_type": kind, "rope_theta": theta, "original_max_position_embeddings": length if kind == "dynamic" else learned}
 
 
+def must_turn(width: int) -> None:
+    """InputError unless a head of this width is made of pairs."""
+    if width % 2:
+        raise InputError(f"config.json: a head is {width} wide, but rotary positions turn pairs and need an even head_dim")
+
+
 def context(rope: Settings, length: int) -> int:
     """Tokens the model reads at once: max_position_embeddings, which some types leave at the length before stretching."""
     if rope["rope_type"] in ("linear", "dynamic"):

@@ -37,6 +37,7 @@ FAMILIES = {
     "roberta": "harken.families.roberta",
     "distilbert": "harken.families.distilbert",
     "albert": "harken.families.albert",
+    "modernbert": "harken.families.modernbert",
     "seq2seq": "harken.families.seq2seq",
     "transformer": "harken.families.transformer",
     "t5": "harken.families.t5",

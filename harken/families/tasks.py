@@ -39,6 +39,7 @@ MODELS: dict[str, tuple[str, dict[str, str]]] = {
     "roberta": ("Roberta", FILL),
     "distilbert": ("DistilBert", FILL),
     "albert": ("Albert", PRETRAIN),
+    "modernbert": ("ModernBert", FILL),
     "seq2seq": ("Seq2Seq", TRANSLATE),
     "transformer": ("Transformer", TRANSLATE),
     "t5": ("T5", {**ANSWER, "token-classification": JUDGE["token-classification"]}),

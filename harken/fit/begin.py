@@ -154,6 +154,9 @@ def fresh(name: str, options: TrainOptions, size: planning.Size, tokenizer: Toke
     elif learns == "gradients":
         config.initializer_range = round(math.sqrt(0.4 / size.width), 4)
     config.bos_token_id, config.eos_token_id, config.pad_token_id = tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
+    for role in ("cls", "sep"):
+        if hasattr(config, f"{role}_token_id"):
+            setattr(config, f"{role}_token_id", getattr(tokenizer, f"{role}_id"))
     if options.hidden is not None and learns == "gradients":
         set_hidden(config, options.hidden)
     for asked in ("cell", "attention", "input_feeding"):

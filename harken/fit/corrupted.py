@@ -29,7 +29,11 @@ from .signal import signal_of
 
 __all__ = ["check", "corpora", "make_tokenizer", "mended", "prepared", "source_of"]
 
-KINDS = {"bert": "wordpiece", "distilbert": "wordpiece", "albert": "unigram", "roberta": "bpe", "bart": "bpe", "t5": "unigram"}
+KINDS = {
+    **dict.fromkeys(("bert", "distilbert"), "wordpiece"),
+    **dict.fromkeys(("roberta", "modernbert", "bart"), "bpe"),
+    **dict.fromkeys(("albert", "t5"), "unigram"),
+}
 """What the tokenizer of a family usually is; that of any other is a unigram."""
 OPTIONS = {
     "mask_rate": ("masked-language-modeling", "pretraining", "span-corruption", "denoising"),

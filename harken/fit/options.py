@@ -60,7 +60,7 @@ class TrainOptions:
     model: str | None = option(
         None,
         "family: ngram, bigram, mlp, rnn, gru, lstm, cosine, gpt, gpt2, llama (the default), mistral, qwen2, qwen3 or mixture; "
-        "to fill gaps: bert, roberta, distilbert or albert; from pairs: seq2seq, transformer, t5, bart or marian; "
+        "to fill gaps: bert, roberta, distilbert, albert or modernbert; from pairs: seq2seq, transformer, t5, bart or marian; "
         "vectors: words as vectors, from counts; or what is to be fine-tuned: a run, a checkpoint folder or a Hub id, org/name",
     )
     task: Task | None = option(

@@ -16,6 +16,7 @@ from .cache import Cache
 from .call import Call
 from .mask import Mask
 from .models import Model
+from .position import Rotary
 from .rows import admit, rows_of
 from .stack import Stack
 
@@ -28,6 +29,8 @@ class Encoder(Model):
     def __init__(self, stack: Stack, head: nn.Module, *, context: int):
         super().__init__()
         self.stack, self.head, self.context = stack, head, context
+        self._rotaries = [part for part in stack.modules() if isinstance(part, Rotary)]
+        self._windows = {getattr(part, "window", None) for part in stack.modules() if hasattr(part, "kv_heads")}
         self.packs = stack.bias is None  # distances between the documents of a packed row say nothing
 
     def must_write(self) -> None:
@@ -62,13 +65,18 @@ class Encoder(Model):
         """What the layers need to know about this call. InputError when it cannot be read."""
         given = mask or Mask()
         rows, mask, types = rows_of(ids, given, types)
-        admit(rows, mask, self.context)
+        reach = admit(rows, mask, self.context)
         if mask.starts is not None and not self.packs:
             raise InputError(f"a {self.config.model_type} model cannot read a packed row: give its documents as the rows of a batch")
         new = rows.shape[1]
         positions = (torch.arange(new) if mask.starts is None else mask.document_positions())[None].to(ids.device)
-        look = Look.of(mask, positions.expand(len(rows), new), new, exact=self.packed, maps=maps)
-        return Call(positions, {None: look}, given, types, exact=self.packed)
+        for rotary in self._rotaries:
+            rotary.reach(reach)
+        looks = {
+            window: Look.of(mask.within(window), positions.expand(len(rows), new), new, exact=self.packed, maps=maps)
+            for window in self._windows
+        }
+        return Call(positions, looks, given, types, exact=self.packed)
 
     def compute(self, ids: Tensor, call: Call) -> Any:
         """ids -> what the head says."""

@@ -19,6 +19,9 @@ from .entropy import cross_entropy
 from .linear import Linear, known, linear
 from .mask import Mask
 
+First = tuple[Linear, str, nn.Module]
+"""A dense layer, its activation and a norm: what some families judge through."""
+
 
 class LanguageModel(nn.Module):
     """x -> logits (B, L, V): by the token vectors themselves, https://arxiv.org/abs/1608.05859, or a matrix of its own.
@@ -52,43 +55,59 @@ class LanguageModel(nn.Module):
 
 
 class MaskedLanguageModel(nn.Module):
-    """x -> norm(act(dense x)) -> logits (B, L, V) of what stands at each place; `width` that of the token vectors.
+    """x -> norm(act(dense x)) -> logits (B, L, V) of what stands at each place; `width` that of the token vectors. `bias`: of the dense
+    layer, of its norm, and of the logits.
 
     https://arxiv.org/abs/1810.04805 section 3.1
     """
 
     writes = False
 
-    def __init__(self, dim: int, vocab: int, *, width: int, act: str, eps: float, tied: bool):
+    def __init__(
+        self,
+        dim: int,
+        vocab: int,
+        *,
+        width: int,
+        act: str,
+        eps: float,
+        tied: bool,
+        bias: tuple[bool, bool, bool] = (True, True, True),
+    ):
         super().__init__()
-        self.dense, self.norm, self.act = Linear(dim, width), nn.LayerNorm(width, eps), known(act)
-        self.out = None if tied else Linear(width, vocab)
-        self.bias = nn.Parameter(torch.zeros(vocab)) if tied else None
+        self.dense, self.norm, self.act = Linear(dim, width, bias=bias[0]), nn.LayerNorm(width, eps, bias=bias[1]), known(act)
+        self.out = None if tied else Linear(width, vocab, bias=bias[2])
+        self.bias = nn.Parameter(torch.zeros(vocab)) if tied and bias[2] else None
 
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
-        x = self.norm(self.dense(x, self.act))
-        return linear(x, tokens) + self.bias if self.bias is not None else linear(x, self.out or tokens)
+        y = linear(self.norm(self.dense(x, self.act)), self.out or tokens)
+        return y if self.bias is None else y + self.bias
 
 
 class PerToken(nn.Module):
-    """x -> (B, L, N) for every token: its tag, or whether an answer starts and ends there; N None: one number each, (B, L)."""
+    """x -> (B, L, N) for every token: its tag, or whether an answer starts and ends there; N None: one number each, (B, L). `first`: a
+    dense layer, its activation and a norm, before the last layer."""
 
     writes = False
 
-    def __init__(self, dim: int, outputs: int | None, *, dropout: float = 0.0):
+    def __init__(self, dim: int, outputs: int | None, *, dropout: float = 0.0, first: First | None = None):
         super().__init__()
+        self.dense, self.act, self.norm = first or (None, "none", None)
         self.out, self.one, self.dropout = Linear(dim, outputs or 1), outputs is None, dropout
 
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
+        if self.dense is not None and self.norm is not None:
+            x = self.norm(self.dense(x, known(self.act)))
         y = self.out(dropout(x, self.dropout, self.training))
         return y[..., 0] if self.one else y
 
 
 class PerSequence(nn.Module):
-    """x -> out(act(dense h)) (S, N), h the hidden state at the first or the last real token of each sequence; N None: one number, (S,).
+    """x -> out(act(dense h)) (S, N), h the hidden state at the first or the last real token of each sequence, or the mean of all; N None:
+    one number, (S,).
 
     Encoders are read at the first token, decoders at the last, the only one that has seen all. `dropout`: before the dense layer, before
-    the last. `final`: an activation at the very end.
+    the last. `final`: an activation at the very end. `first`: the dense layer with its activation and a norm behind it, instead of `act`.
     """
 
     writes = False
@@ -98,21 +117,23 @@ class PerSequence(nn.Module):
         dim: int,
         outputs: int | None,
         *,
-        at: Literal["first", "last"],
+        at: Literal["first", "last", "mean"],
         act: str | None = None,
         bias: bool = True,
         final: str = "none",
         dropout: tuple[float, float] = (0.0, 0.0),
+        first: First | None = None,
     ):
         super().__init__()
-        self.dense = None if act is None else Linear(dim, dim)
+        self.dense, act, self.norm = first or (None if act is None else Linear(dim, dim), act, None)
         self.out, self.one = Linear(dim, outputs or 1, bias=bias), outputs is None
         self.at, self.act, self.final, self.dropout = at, known(act or "none"), known(final), dropout
 
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
-        h = first_of(x, mask) if self.at == "first" else last_of(x, mask, places)  # (S, D)
+        h = last_of(x, mask, places) if self.at == "last" else first_of(x, mask) if self.at == "first" else mean_of(x, mask)  # (S, D)
         if self.dense is not None:
             h = self.dense(dropout(h, self.dropout[0], self.training), self.act)
+        h = h if self.norm is None else self.norm(h)
         y = self.out(dropout(h, self.dropout[1], self.training), self.final)
         return y[..., 0] if self.one else y
 
@@ -164,6 +185,17 @@ class Pretraining(nn.Module):
 def first_of(x: Tensor, mask: Mask) -> Tensor:
     """x (..., L, D) -> (..., D) at the first token; a packed row (T, D) -> (documents, D)."""
     return x[..., 0, :] if mask.starts is None else x[mask.starts[:-1].to(x.device)]
+
+
+def mean_of(x: Tensor, mask: Mask) -> Tensor:
+    """x (..., L, D) -> (..., D), the mean over the real tokens; a packed row (T, D) -> (documents, D). Each by itself, so that its bits
+    do not depend on the others."""
+    if mask.starts is not None:
+        return torch.stack([each.mean(0) for each in x.split(mask.starts.diff().tolist())])
+    if mask.lengths is None:
+        return x.mean(-2)
+    rows, lengths = x.reshape(-1, *x.shape[-2:]), mask.lengths.flatten().tolist()
+    return torch.stack([row[: max(1, n)].mean(0) for row, n in zip(rows, lengths, strict=True)]).view(*x.shape[:-2], -1)
 
 
 def last_of(x: Tensor, mask: Mask, places: Tensor | None = None) -> Tensor:

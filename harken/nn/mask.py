@@ -6,6 +6,7 @@ Every mask of this library is one interval of keys a query: causal [0, p], windo
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -30,10 +31,14 @@ class Mask:
     sources: Tensor | None = None
     branches: Tensor | None = None
 
-    def with_causal(self, window: int | None = None) -> Mask:
-        """The same mask for a model that only looks back, and no further than its own `window`."""
+    def within(self, window: int | None) -> Mask:
+        """The same mask for a model that looks no further than its own `window`."""
         windows = [w for w in (self.window, window) if w is not None]
-        return Mask(True, min(windows) if windows else None, self.lengths, self.starts, branches=self.branches)
+        return dataclasses.replace(self, window=min(windows) if windows else None)
+
+    def with_causal(self, window: int | None = None) -> Mask:
+        """The same for one that only looks back."""
+        return dataclasses.replace(self.within(window), causal=True, sources=None)
 
     @property
     def plain(self) -> bool:

@@ -19,7 +19,7 @@ NONE = np.zeros(0, np.float32)
 
 def known(part: nn.Module | None) -> bool:
     """Whether the kernel can do what this norm does."""
-    return (isinstance(part, nn.LayerNorm) and part.bias is not None) or (isinstance(part, nn.RMSNorm) and part.weight is not None)
+    return isinstance(part, nn.LayerNorm | nn.RMSNorm) and part.weight is not None
 
 
 def kind_of(part: nn.Module) -> int:
@@ -42,7 +42,7 @@ def normalise(x: Tensor, part: nn.Module, exact: bool, *, narrow: bool = False) 
         return part(x)
     rows = x.reshape(-1, x.shape[-1]).contiguous()
     y = torch.empty_like(rows)
-    bias = part.bias.detach().numpy() if isinstance(part, nn.LayerNorm) else NONE
+    bias = part.bias.detach().numpy() if isinstance(part, nn.LayerNorm) and part.bias is not None else NONE
     use_threads(8 * rows.numel())
     norm(rows.numpy(), part.weight.detach().numpy(), bias, kind_of(part), np.float32(eps_of(part)), y.numpy())
     return y.view(x.shape)

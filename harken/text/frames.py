@@ -25,6 +25,7 @@ class Frame(NamedTuple):
 
 PLAIN = Frame({"pad": "<pad>", "bos": "<bos>", "eos": "<eos>", "unk": "<unk>"}, "bos $A", "bos $A bos $B")
 BERT = Frame({"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}, "cls $A sep", "cls $A sep $B:1 sep:1")
+MODERN = BERT._replace(pair="cls $A sep $B sep")
 ALBERT = BERT._replace(names={**BERT.names, "pad": "<pad>", "unk": "<unk>"})
 ROBERTA = Frame(
     {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>", "cls": "<s>", "sep": "</s>"},
@@ -33,5 +34,5 @@ ROBERTA = Frame(
 )
 T5 = Frame({"pad": "<pad>", "eos": "</s>", "unk": "<unk>"}, "$A eos", "$A eos $B eos")
 
-FRAMES = {"bert": BERT, "distilbert": BERT, "albert": ALBERT, "roberta": ROBERTA, "bart": ROBERTA, "t5": T5}
+FRAMES = {"bert": BERT, "modernbert": MODERN, "distilbert": MODERN, "albert": ALBERT, "roberta": ROBERTA, "bart": ROBERTA, "t5": T5}
 """By model_type; every other family's is PLAIN."""

@@ -45,6 +45,7 @@ ZOO: dict[str, tuple[type, dict[str, Any]]] = {
     "t5": (hf.T5Config, T5),
     "bart": (hf.BartConfig, BART),
     "marian": (hf.MarianConfig, {**BART, "decoder_start_token_id": 0, "forced_eos_token_id": 2, "scale_embedding": True}),
+    "modernbert": (hf.ModernBertConfig, {**ENCODER, "local_attention": 4, "cls_token_id": 3, "sep_token_id": 4}),
     "albert": (hf.AlbertConfig, {**ENCODER, "embedding_size": 16, "max_position_embeddings": 32}),
 }
 KINDS = [(name, task) for name in ZOO for task, architecture in tasks_of({"model_type": name}).items() if hasattr(hf, architecture)]
@@ -239,7 +240,12 @@ def spelled_as_before(folder: Path, theirs: Any) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["torch_dtype"] = config.pop("dtype")
     if rope := config.pop("rope_parameters", None):
-        config |= {"rope_theta": rope["rope_theta"], "rope_scaling": None}
+        if "rope_theta" in rope:
+            config |= {"rope_theta": rope["rope_theta"], "rope_scaling": None}
+        else:
+            assert config.pop("layer_types") == ["full_attention", "sliding_attention"]
+            kinds = {"global": "full_attention", "local": "sliding_attention"}
+            config |= {f"{kind}_rope_theta": rope[key]["rope_theta"] for kind, key in kinds.items()} | {"global_attn_every_n_layers": 2}
     (folder / "config.json").write_text(json.dumps(config))
 
 

@@ -166,6 +166,32 @@ def distilbert(draw: random.Random, seed: int) -> hf.PreTrainedConfig:
     )
 
 
+def modernbert(draw: random.Random, seed: int) -> hf.PreTrainedConfig:
+    """Which layers see what is near only, said in one of two ways; biases in some."""
+    same, heads = reading(draw, seed), draw.choice([1, 2, 3, 5])
+    kinds = [draw.choice(["full_attention", "sliding_attention"]) for _ in range(3)]
+    theta = {"full_attention": draw.choice([160000.0, 500.0]), "sliding_attention": 10000.0}
+    return hf.ModernBertConfig(
+        vocab_size=same["vocab_size"],
+        hidden_size=heads * draw.choice([4, 6, 8]),
+        intermediate_size=same["intermediate_size"],
+        num_hidden_layers=3,
+        num_attention_heads=heads,
+        hidden_activation=same["hidden_act"],
+        classifier_activation=("gelu", "silu", "relu")[seed % 3],
+        max_position_embeddings=same["max_position_embeddings"],
+        norm_eps=same["layer_norm_eps"],
+        rope_parameters={kind: {"rope_type": "default", "rope_theta": value} for kind, value in theta.items()},
+        local_attention=draw.choice([2, 5, 8]),
+        **({"layer_types": kinds} if seed % 2 else {"global_attn_every_n_layers": draw.choice([1, 2, 3])}),
+        **{name: seed % (2 + n) == 1 for n, name in enumerate(("attention_bias", "mlp_bias", "norm_bias", "classifier_bias"))},
+        decoder_bias=seed % 3 != 2,
+        classifier_pooling=("mean", "cls")[seed % 2],
+        tie_word_embeddings=same["tie_word_embeddings"],
+        **{f"{name}_token_id": n for n, name in enumerate(("pad", "cls", "sep", "bos", "eos"))},
+    )
+
+
 def t5(draw: random.Random, seed: int) -> hf.PreTrainedConfig:
     """Version 1.0 with its head tied, 1.1 with one of its own, FLAN's, and one of neither."""
     width = draw.choice([12, 20, 33])
@@ -218,7 +244,10 @@ def writing(draw: random.Random, seed: int, width: int) -> dict[str, Any]:
     }
 
 
-MAKERS = {make.__name__: make for make in (gpt, gpt2, llama, mistral, qwen2, qwen3, bert, roberta, distilbert, albert, t5, bart, marian)}
+MAKERS = {
+    make.__name__: make
+    for make in (gpt, gpt2, llama, mistral, qwen2, qwen3, bert, roberta, distilbert, albert, modernbert, t5, bart, marian)
+}
 CLASSES = {
     "classification": hf.AutoModelForSequenceClassification,
     "token-classification": hf.AutoModelForTokenClassification,

@@ -15,7 +15,7 @@ from harken.nn.models import Model
 
 LADDER = ["bigram", "mlp", "rnn", "gru", "lstm"]
 WRITERS = ["cosine", "gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3"]
-READERS = ["bert", "roberta", "distilbert", "albert"]
+READERS = ["bert", "roberta", "distilbert", "albert", "modernbert"]
 SOURCES = ["t5", "bart", "marian", "transformer"]
 V, STEPS = 61, 10
 

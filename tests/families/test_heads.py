@@ -29,7 +29,7 @@ from harken.text.train import train_characters
 
 Make = Callable[..., Any]
 WRITERS = ["gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3"]
-READERS = ["bert", "roberta", "distilbert", "albert"]
+READERS = ["bert", "roberta", "distilbert", "albert", "modernbert"]
 SOURCES = ["t5", "bart"]
 OURS = ["cosine", "rnn", "gru", "lstm"]
 LENGTHS = torch.tensor([11, 7, 1])
@@ -57,7 +57,7 @@ def ended(theirs: Any, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor
 
 def kinds_of(theirs: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """Types where the family knows them."""
-    count = getattr(theirs.config, "type_vocab_size", 0) if theirs.config.model_type != "distilbert" else 0
+    count = getattr(theirs.config, "type_vocab_size", 0) if theirs.config.model_type not in ("distilbert", "modernbert") else 0
     return {"token_type_ids": torch.randint(count, ids.shape)} if count else {}
 
 
@@ -228,7 +228,8 @@ def test_every_head_learns(name: str, task: str) -> None:
     """Each weight has a part in what is said; the norms and biases of a fresh head too."""
     model = made(name, task).requires_grad_().train()
     ids = torch.randint(5, 61, (2, 3, 9) if task in ("multiple-choice", "double-heads") else (6, 9))
-    answer = model(ids) if name not in READERS[:2] + READERS[3:] else model(ids, types=ids % getattr(model.config, "type_vocab_size", 1))
+    kinds = getattr(model.config, "type_vocab_size", 0)
+    answer = model(ids, types=ids % kinds) if kinds else model(ids)
     sum((each * torch.randn_like(each)).sum() for each in (answer if isinstance(answer, tuple) else (answer,))).backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), key
@@ -389,7 +390,7 @@ def test_places_must_lie_in_the_rows() -> None:
             model(ids, places=places)
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert", "gpt2", "llama", "bart"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert", "modernbert", "gpt2", "llama", "bart"])
 def test_a_file_may_hold_heads_of_other_tasks(theirs_of: Make, name: str) -> None:
     """What is not asked for does not stand in the way: the heads a family knows are not foreign tensors."""
     theirs = theirs_of(name, 0, "classification", num_labels=3, pad_token_id=PAD)

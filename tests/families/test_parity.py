@@ -22,7 +22,7 @@ from harken.text.train import train_characters
 
 Make = Callable[..., Any]
 WRITERS = ["gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3"]
-READERS = ["bert", "roberta", "distilbert", "albert"]
+READERS = ["bert", "roberta", "distilbert", "albert", "modernbert"]
 LENGTHS = torch.tensor([11, 7, 1])
 REAL = torch.arange(11) < LENGTHS[:, None]
 STARTS = torch.tensor([0, 11, 18, 19])
@@ -79,7 +79,7 @@ def test_logits_of_encoders(theirs_of: Make, ours_of: Make, name: str, seed: int
     assert sum(mine.values()) == sum(p.numel() for p in theirs.parameters()) - unread(theirs)
     ids = ids_of(theirs, 3, 11)
     padded = ids.masked_fill(~REAL, theirs.config.pad_token_id)
-    kinds = {} if name == "distilbert" else {"token_type_ids": torch.randint(theirs.config.type_vocab_size, (3, 11))}
+    kinds = {} if name in ("distilbert", "modernbert") else {"token_type_ids": torch.randint(theirs.config.type_vocab_size, (3, 11))}
     types = kinds.get("token_type_ids")
     with torch.no_grad():
         want, plain = theirs(ids, **kinds).logits, theirs(ids).logits
@@ -237,6 +237,9 @@ REFUSED = [
     ("distilbert", {"dim": 30, "n_heads": 4}, r"dim \(30\) is not a multiple of n_heads \(4\)"),
     ("albert", {"num_hidden_groups": 2}, "2 num_hidden_groups cannot share 1 num_hidden_layers"),
     ("roberta", {"max_position_embeddings": 2}, "max_position_embeddings is 2, but padding takes the first 2 positions"),
+    ("modernbert", {"classifier_pooling": "max"}, "classifier_pooling must be cls or mean, not 'max'"),
+    ("modernbert", {"layer_types": SLIDING}, "layer_types must name one of full_attention, sliding_attention for each of 1 layers"),
+    ("modernbert", {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "asks for stretched rotary positions"),
     ("gpt3", {}, r"model family 'gpt3' is not known \(did you mean 'gpt' or 'gpt2'\?\)"),
     ("xlnet", {}, r"model family 'xlnet' is not known \(known: albert.*llama"),
     (None, {}, "has no model_type"),
@@ -273,7 +276,9 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(theirs_of: Make, ours_of
             (lambda: model.score(ids), reads),
             (lambda: model(ids, last=True), reads),
         ]
-    wrong = "leave types out" if name == "distilbert" else f"token {'id' if name in WRITERS else 'type'} 905 is out of range"
+    wrong = (
+        "leave types out" if name in ("distilbert", "modernbert") else f"token {'id' if name in WRITERS else 'type'} 905 is out of range"
+    )
     refused.append((lambda: model(ids, types=ids + 900), wrong))
     for call, sentence in refused:
         with pytest.raises(InputError, match=sentence) as caught:

@@ -34,7 +34,9 @@ WAVES = ("bert", "roberta", "distilbert", "albert")
 
 
 @pytest.mark.parametrize("task", [None, "classification"])
-@pytest.mark.parametrize("name", ["gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "distilbert", "albert", "cosine"])
+@pytest.mark.parametrize(
+    "name", ["gpt", "gpt2", "llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "distilbert", "albert", "modernbert", "cosine"]
+)
 def test_the_spread_of_fresh_weights(name: str, task: str | None) -> None:
     """Normal(0, 0.02); in pre-norm blocks what writes to the residual path over √(2 · layers), as GPT-2 has it; learned positions that a
     norm follows are waves, three times as strong, so that one turn leads from each place to the next."""

@@ -69,6 +69,7 @@ def test_a_small_bert_fills_gaps_far_better_than_the_most_frequent_word(texts, t
     [
         ("roberta", {"whole_word": True}),
         ("distilbert", {}),
+        ("modernbert", {}),
         ("bert", {"examples": "running"}),
         ("albert", {}),
         ("bert", {"task": "pretraining", "examples": "running"}),
@@ -101,6 +102,7 @@ def test_transformers_opens_the_runs_and_says_the_same(texts, tmp_path):
         ("bert", None): "BertForMaskedLM",
         ("roberta", None): "RobertaForMaskedLM",
         ("distilbert", None): "DistilBertForMaskedLM",
+        ("modernbert", None): "ModernBertForMaskedLM",
         ("albert", "pretraining"): "AlbertForPreTraining",
         ("bert", "pretraining"): "BertForPreTraining",
     }

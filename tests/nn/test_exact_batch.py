@@ -112,7 +112,7 @@ def cut_at(prompt: torch.Tensor, place: torch.Tensor) -> tuple[torch.Tensor, tor
     return prompt[: int(place)], prompt[int(place) :]
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert", "modernbert"])
 def test_an_encoder_reads_a_row_as_if_alone(name: str) -> None:
     """Padded to any width, among others, as choices or as documents of one row: the same bits."""
     model, random = build(config_class(name).sized(36, 2, 3, 32, 61, 0.0), seed=0), np.random.default_rng(0)
