@@ -116,6 +116,6 @@ def steps(lab: Lab) -> None:
     lab.found("from scratch, as many minutes in all: accuracy, %", 100 * whole["test_metrics"]["accuracy"], minutes=lab.minutes(whole))
     lab.note("Intervals are the range of the seeds.")
     lab.note(
-        "Two attempts before, the first without the sentences unlabelled, had medians of 80.2 and 79.6 %, from scratch 79.4 %: what 50 minutes "
-        "of books say of words, 6,920 labels say nearly as well."
+        "Two attempts before, the first without the sentences unlabelled, had medians of 80.2 and 79.6 %, from scratch 79.4 %: what 50 "
+        "minutes of books say of words, 6,920 labels say nearly as well."
     )
