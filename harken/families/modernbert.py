@@ -33,7 +33,7 @@ POOLED: dict[str, Any] = {"cls": "first", "mean": "mean"}  # what a text is judg
 
 @dataclass(kw_only=True)
 class ModernBertConfig(Config):
-    """`layer_types`: which layers see `local_attention` // 2 tokens to each side; else all but every `global_attn_every_n_layers`-th do."""
+    """`layer_types`: which layers see `local_attention` // 2 tokens to each side, usually all but every `global_attn_every_n_layers`-th."""
 
     model_type: ClassVar[str] = "modernbert"
 
@@ -87,18 +87,20 @@ class ModernBertConfig(Config):
 
     def window(self, layer: int) -> int | None:
         """Tokens less than so many places away are seen by this layer; None: all."""
-        slides = layer % self.global_attn_every_n_layers > 0 if self.layer_types is None else near(self.layer_types, layer)
-        return self.local_attention // 2 + 1 if slides else None
+        return self.local_attention // 2 + 1 if near(self.layer_types or [], layer) else None
 
     def check(self) -> None:
-        """Refuse what cannot be built."""
+        """Refuse what cannot be built; which layers slide is settled."""
         super().check()
+        every = self.global_attn_every_n_layers
+        self.layer_types = self.layer_types or [LAYERS[n % every > 0] for n in range(self.num_hidden_layers)]
         check_layers(self.layer_types, self.num_hidden_layers)
         if self.classifier_pooling not in POOLED:
             raise InputError(f"config.json: classifier_pooling must be {' or '.join(POOLED)}, not {self.classifier_pooling!r}")
 
 
 def build(c: ModernBertConfig) -> Encoder:
+    c.check()
     must_divide("hidden_size", c.hidden_size, "num_attention_heads", c.num_attention_heads)
     width = c.hidden_size // c.num_attention_heads
     rope.must_turn(width)

@@ -245,10 +245,19 @@ def test_a_student_learns_from_its_teacher(base, second, tmp_path, capsys):
     assert harken.load(fresh.run)[1].vocab_size == harken.load(base)[1].vocab_size
 
 
-@pytest.mark.parametrize("which", [{"layer_types": ["full_attention", "sliding_attention"] * 2}, {"max_window_layers": 2}])
-def test_a_students_blocks_see_as_far_as_they_did(which, tmp_path):
-    config = config_class("qwen2").sized(16, 4, 2, 32, 24, 0.0)
-    config = dataclasses.replace(config, use_sliding_window=True, sliding_window=5, **which)
+QWEN = {"use_sliding_window": True, "sliding_window": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [
+        ("qwen2", {**QWEN, "layer_types": ["full_attention", "sliding_attention"] * 2}),
+        ("qwen2", {**QWEN, "max_window_layers": 2}),
+        ("modernbert", {"local_attention": 8, "layer_types": None, "global_attn_every_n_layers": 2}),
+    ],
+)
+def test_a_students_blocks_see_as_far_as_they_did(name, which, tmp_path):
+    config = dataclasses.replace(config_class(name).sized(16, 4, 2, 32, 24, 0.0), **which)
     harken.save(shallow(build(config, seed=1), 2), None, tmp_path)
     student = harken.load(tmp_path, tokenizer=False)[0].config
     assert [student.window(layer) for layer in range(2)] == [config.window(layer) for layer in (0, 3)] == [None, 5]
