@@ -30,7 +30,7 @@ class ReproduceOptions:
     tiny: bool = option(False, "only see that it runs: on a few made-up examples, for seconds; the numbers mean nothing")
     minutes_scale: float = option(1.0, "what all minutes of learning are multiplied by", above=0)
     threads: int | None = option(None, "processor threads (default: all; with minutes one where that is faster)", min=1)
-    again: str | None = option(None, "steps to do anew although they are kept, with commas, or all")
+    again: str | None = option(None, "steps to do anew although they are kept, with commas, those that rows share as ROW/STEP; or all")
     page: str | None = option(None, f"file for the page of all results so far, .md, its pictures beside it (default: {PAGE} in --out)")
     recipes: str | None = option(None, "folder of the recipes (default: recipes/results, here or in harken's source)")
     json: bool = option(False, "print one JSON object a line")
