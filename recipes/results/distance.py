@@ -32,20 +32,25 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 def losses(run: Path, path: Path, lengths: tuple[int, ...], count: int) -> dict[str, list[float]]:
-    """`mean` nats of the same tokens behind so many others, and the standard `error` of each."""
+    """`mean` nats of the same tokens behind so many others, and the standard `error` of each; `gain`: what each is less than the one
+    before, token by token, in standard errors."""
     model, words = harken.load(run)
     model.pack()
     ids = torch.from_numpy(words.encode_array(path.read_text("utf-8")).astype(np.int64))
     places = torch.from_numpy(
         np.random.default_rng(0).choice(np.arange(lengths[-1], len(ids)), min(count, len(ids) - lengths[-1]), replace=False)
     )
-    found: dict[str, list[float]] = {"mean": [], "error": []}
+    found: dict[str, list[float]] = {"mean": [], "error": [], "gain": []}
+    before = None
     for length in lengths:
         rows = ids[places[:, None] + torch.arange(-length, 1)]  # (places, length + 1)
         with torch.no_grad():
             nats = torch.cat([-model.score(part)[:, -1].double() for part in rows.split(max(1, 8_192 // length))])
         found["mean"].append(nats.mean().item())
         found["error"].append(nats.std().item() / len(nats) ** 0.5)
+        less = torch.zeros_like(nats) if before is None else before - nats
+        found["gain"].append(less.mean().item() / max(less.std().item() / len(nats) ** 0.5, 1e-12))
+        before = nats
     return found
 
 
@@ -90,6 +95,12 @@ def steps(lab: Lab) -> None:
         lab.found(f"{name}: gained between {lengths[2]} and {lengths[-1]} tokens", each["mean"][2] - mean)
         lab.found(f"{name}: milliseconds of a token behind {lengths[-1]}", cost[name]["milliseconds"][-1])
         lab.found(f"{name}: kilobytes kept of {lengths[-1]} tokens", cost[name]["kilobytes"][-1])
+    far = {name: max([lengths[0], *(n for n, gain in zip(lengths, each["gain"], strict=True) if gain > 2)]) for name, each in found.items()}
+    lab.note(
+        "The last doubling of what is read that still helps, by more than two standard errors of the tokens' differences: "
+        + ", ".join(f"{name} to {length} tokens" for name, length in far.items())
+        + "."
+    )
     pictures = {
         "loss.svg": ("What the past is worth", "nats of the next token", {name: each["mean"] for name, each in found.items()}),
         "time.svg": ("What a token costs", "milliseconds, one thread", {name: each["milliseconds"] for name, each in cost.items()}),
