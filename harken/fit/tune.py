@@ -62,13 +62,15 @@ def is_checkpoint(model: str | None) -> bool:
 
 def anchored(options: TrainOptions) -> TrainOptions:
     """The options with places in full, so that the record of a run still names them from elsewhere."""
-    full = placed({name: getattr(options, name) for name in PLACES})
-    return dataclasses.replace(options, **full, parts=",".join(in_full(part.strip()) for part in options.parts.split(",")))
+    return dataclasses.replace(options, **placed({name: getattr(options, name) for name in (*PLACES, "parts")}))
 
 
 def placed(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options by name, places among them in full."""
-    return {name: in_full(value) if name in PLACES and value else value for name, value in options.items()}
+    full = {name: in_full(value) if name in PLACES and value else value for name, value in options.items()}
+    if "parts" in full:
+        full["parts"] = ",".join(in_full(part.strip()) for part in full["parts"].split(","))
+    return full
 
 
 def in_full(name: str) -> str:

@@ -35,6 +35,8 @@ class Setting:
     scale: float = 1.0
     threads: int | None = None
     again: tuple[str, ...] = ()
+    renewed: set[str] = dataclasses.field(default_factory=set)
+    """Steps of other rows, as ROW/STEP, that were made anew already: once is enough for all rows of a command."""
 
 
 class Lab:
@@ -88,7 +90,8 @@ class Lab:
     def beside(self, name: str) -> Lab:
         """The bench of another row, for steps that several rows share: made by the first that asks, kept for all, told on each one's page
         as ROW/STEP. `--again` does them anew by that name wherever they are asked for, and in the row itself by their own."""
-        again = tuple(each.removeprefix(f"{name}/") for each in self.setting.again if each.startswith(f"{name}/"))
+        again = (each for each in self.setting.again if each.startswith(f"{name}/") and each not in self.setting.renewed)
+        again = tuple(each.removeprefix(f"{name}/") for each in again)
         other = Lab(dataclasses.replace(self.recipe, name=name), dataclasses.replace(self.setting, again=again), self.samples)
         other.commands, other.named, other.asker = self.commands, self.named, self
         return other
@@ -109,7 +112,7 @@ class Lab:
         """Train into `run(name)`, or go on where that was stopped, and return what `harken.train` does. InputError when what is kept began
         from other weights than lie there now."""
         from ..checkpoint.files import WEIGHTS
-        from ..fit.compare import finished
+        from ..fit.compare import finished, record_of
         from ..fit.folder import RECORD
         from ..fit.options import TrainOptions
         from ..fit.tune import fingerprint
@@ -124,15 +127,19 @@ class Lab:
         words: dict[str, Any] = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
         asked = TrainOptions(data=str(data), out=str(out), threads=self.setting.threads, **words)
 
-        def learn() -> Any:
-            try:
-                return finished(out, asked)
-            except InputError as error:
-                again = f"; or train it anew with --again {name}" if (out / RECORD).is_file() else ""
-                raise InputError(f"{error}{again}") from None
-
         base = Path(str(options.get("model")))
         began = {"from": fingerprint(base)} if (base / WEIGHTS).is_file() else {}
+
+        def learn() -> Any:
+            try:
+                held = ((record_of(out) or {}).get("began_from") or {}).get("sha256")
+                if began and held not in (None, began["from"]):
+                    raise InputError(f"{out}: what it began from was trained anew since")
+                return finished(out, asked)
+            except InputError as error:
+                again = f"; or train it anew with --again {self._full(name)}" if (out / RECORD).is_file() else ""
+                raise InputError(f"{error}{again}") from None
+
         return self._kept(name, {"command": line, **began}, learn)
 
     def _kept(self, name: str, what: dict[str, Any], make: Callable[[], Any]) -> Any:
@@ -146,10 +153,15 @@ class Lab:
             self._renew(name)
         old = read_json(path) if path.is_file() else None
         if old is not None and old.setdefault("from", what.get("from")) != what.get("from", old["from"]):
-            raise InputError(f"{path}: what it began from was trained anew since; so make it anew, too, with --again {name}")
+            if not self.setting.renewed:
+                again = f"so make it anew, too, with --again {self._full(name)}"
+                raise InputError(f"{path}: what it began from was trained anew since; {again}")
+            self._renew(name)
+            old = None
         if old is not None and any(old.get(key) != value for key, value in what.items()):
             raise InputError(
-                f"{path} was made another way than is asked for now: keep it and ask as before, or make it anew with --again {name}"
+                f"{path} was made another way than is asked for now: keep it and ask as before, or make it anew with --again "
+                f"{self._full(name)}"
             )
         if old is None:
             say(f"--- {self.recipe.name}: {name}")
@@ -164,11 +176,14 @@ class Lab:
             say(f"--- {self.recipe.name}: {name} took {span(seconds)}")
         self.done.add(name)
         self.seconds += old["seconds"]
-        full = name if self.asker is None else f"{self.recipe.name}/{name}"
-        self.named.add(full)
+        self.named.add(self._full(name))
         if "command" in what:
-            self.commands[full] = what["command"]
+            self.commands[self._full(name)] = what["command"]
         return old["result"]
+
+    def _full(self, name: str) -> str:
+        """How a step is called in the row that asks for it."""
+        return name if self.asker is None else f"{self.recipe.name}/{name}"
 
     def _anew(self, name: str) -> bool:
         return ALL in self.setting.again or name in self.setting.again
@@ -176,13 +191,16 @@ class Lab:
     def _renew(self, name: str) -> None:
         """Delete what is kept of a step that is made anew, and of all behind it, which may have been made of it: so a stop in between
         leaves nothing that does not fit. Of a row that several share, behind it are the steps whose names begin with its own."""
-        kept = [path.stem for path in (self.folder / STEPS).glob("*.json")]
         if self.asker is None:
-            self._forget(name, *(step for step in kept if step not in self.done))
+            self._forget(name, *(step for step in self._there() if step not in self.done))
             return
-        self._forget(name, *(step for step in kept if step.startswith(f"{name}-")))
-        mine = [path.stem for path in (self.asker.folder / STEPS).glob("*.json")]
-        self.asker._forget(*(step for step in mine if step not in self.asker.done))
+        self.setting.renewed.add(self._full(name))
+        self._forget(name, *(step for step in self._there() if step.startswith(f"{name}-")))
+        self.asker._forget(*(step for step in self.asker._there() if step not in self.asker.done))
+
+    def _there(self) -> set[str]:
+        """Steps that are done, or were begun."""
+        return {*(path.stem for path in (self.folder / STEPS).glob("*.json")), *(path.name for path in (self.folder / "runs").glob("*"))}
 
     def _forget(self, *steps: str) -> None:
         for step in steps:

@@ -211,7 +211,7 @@ def test_two_trained_models_are_only_weighed(halves, trained, gate, tmp_path):
     assert found.steps == 0 and found.loss == pytest.approx(harken.evaluate(str(out), halves[1]).loss, abs=1e-5)
     assert found.loss < min(harken.evaluate(each, halves[1]).loss for each in trained)  # weighed and measured on the same text
     assert (len(set(mixture.gate.weights.tolist())) == 1) == (gate == "global")
-    assert harken.train(replay=str(out), out=str(tmp_path / "again")).loss == found.loss
+    assert harken.train(replay=str(out), out=str(tmp_path / "again"), parts=", ".join(trained)).loss == found.loss
     record = json.loads((out / "harken.json").read_text())
     (out / "harken.json").write_text(json.dumps({**record, "status": "running"}))  # as if it had been stopped before its last file
     assert harken.train(out=str(out), resume=True).loss == found.loss

@@ -134,6 +134,13 @@ def test_what_began_from_other_weights_than_lie_there_now_is_not_kept(tmp_path: 
         InputError, match=r"tuned\.json: what it began from was trained anew since; so make it anew, too, with --again tuned"
     ):
         tuned("one")
+    step = tmp_path / "toy/steps/tuned.json"
+    step.unlink()  # as if it had been stopped: its run is there
+    with pytest.raises(InputError, match=r"tuned: what it began from was trained anew since; or train it anew with --again tuned"):
+        tuned("one")
+    lab_of(None, tmp_path, again=("one",)).train("one", data, model="mlp", seed=1, **SMALL)
+    assert not (tmp_path / "toy/runs/tuned").exists()
+    assert tuned("one")["loss"] != first["loss"]
 
 
 def test_a_command_is_kept_with_its_line(tmp_path: Path) -> None:
@@ -266,6 +273,12 @@ def test_a_step_that_rows_share_is_made_anew_by_its_name(tmp_path: Path, capsys)
     assert calls == [] and "its steps are after, before, shared/body, shared/body-test, shared/other" in capsys.readouterr().err
     perform(recipe, Setting(tmp_path, None, again=("shared/body",)), {})
     assert calls == ["body", "body-test", "after"]
+    setting = Setting(tmp_path, None, again=("shared/body",))
+    for row in (recipe, Recipe("another", "", "", steps)):
+        perform(row, setting, {})
+    assert calls[3:] == ["body", "body-test", "after", "before", "after"]  # the body once for both
+    with pytest.raises(InputError, match="or make it anew with --again shared/body"):
+        lab_of(None, tmp_path).beside("shared").step("body", lambda upto: upto, upto=1)
 
 
 def test_a_page_keeps_a_row_that_is_done_where_only_steps_are_new(tmp_path: Path) -> None:
