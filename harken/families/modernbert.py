@@ -24,7 +24,7 @@ from ..nn.stack import Stack
 from . import rope
 from .config import Config, must_divide
 from .heads import encoder_head
-from .layers import LAYERS, check_layers, near
+from .layers import LAYERS, near, settled
 from .names import Rule
 from .tasks import JUDGE
 
@@ -92,9 +92,8 @@ class ModernBertConfig(Config):
     def check(self) -> None:
         """Refuse what cannot be built; which layers slide is settled."""
         super().check()
-        every = self.global_attn_every_n_layers
-        self.layer_types = self.layer_types or [LAYERS[n % every > 0] for n in range(self.num_hidden_layers)]
-        check_layers(self.layer_types, self.num_hidden_layers)
+        given = self.layer_types, self.num_hidden_layers, self.global_attn_every_n_layers
+        self.layer_types, self.global_attn_every_n_layers = settled(*given)
         if self.classifier_pooling not in POOLED:
             raise InputError(f"config.json: classifier_pooling must be {' or '.join(POOLED)}, not {self.classifier_pooling!r}")
 
@@ -105,12 +104,13 @@ def build(c: ModernBertConfig) -> Encoder:
     width = c.hidden_size // c.num_attention_heads
     rope.must_turn(width)
     norm = partial(nn.LayerNorm, c.hidden_size, eps=c.norm_eps, bias=c.norm_bias)
-    local = c.global_rope_theta if c.local_rope_theta is None else c.local_rope_theta
-    wide, narrow = (Rotary(width, {"rope_theta": theta}) for theta in (c.global_rope_theta, local))
+    wide, narrow = (Rotary(width, {"rope_theta": theta or c.global_rope_theta}) for theta in (c.global_rope_theta, c.local_rope_theta))
+
+    drops = {"dropout": c.attention_dropout, "out_dropout": c.attention_dropout}
 
     def block(layer: int) -> Block:
         seen: Any = {"window": (window := c.window(layer)), "rotary": wide if window is None else narrow}
-        attn = SelfAttention(c.hidden_size, c.num_attention_heads, bias=c.attention_bias, dropout=c.attention_dropout, **seen)
+        attn = SelfAttention(c.hidden_size, c.num_attention_heads, bias=c.attention_bias, **seen, **drops)
         mlp = MLP(c.hidden_size, c.intermediate_size, c.hidden_activation, gated="fused", bias=c.mlp_bias, dropout=c.mlp_dropout)
         made = Block(attn, mlp, norm)
         if layer == 0:

@@ -56,6 +56,8 @@ def adapt(model: Model, options: TrainOptions, new: Sequence[str], revision: str
     """Put a new adapter on, which answers and learns; `new`: parts of the head that the checkpoint lacks, by its names. InputError when a
     target is not there."""
     targets = tuple(name.strip() for name in options.lora_targets.split(",") if name.strip())
+    whole = {key.rpartition(".")[0]: model.get_submodule(place.name.rpartition(".")[0]) for key, place in places(model).items()}
+    new = [name for name in new if next(whole[name].children(), None) is None]  # what is left of a tied head is a bias, and stays 0
     setting = Setting(
         rank=options.lora_rank,
         alpha=options.lora_alpha,

@@ -21,7 +21,7 @@ from ..checkpoint.pooling import pooling_of
 from ..data.pairs import Pairs
 from ..families.config import Config
 from ..families.table import FAMILIES, family
-from ..families.tasks import TASKS
+from ..families.tasks import JUDGE, TASKS
 from ..nn.models import Model
 from ..objectives.objective import packs
 from ..text.extend import added
@@ -171,8 +171,9 @@ def as_learned(own: Config, task: str, examples: Any) -> Any:
 
 def other_labels(own: Config, config: Config) -> bool:
     """Whether what a checkpoint tells apart is something else than what is to be learned, so that its last layer is of no use."""
-    judges = ("classification", "token-classification")
-    return own.task in judges and (own.task != config.task or list((own.id2label or {}).values()) != list((config.id2label or {}).values()))
+    labels = [list((each.id2label or {}).values()) for each in (own, config)]
+    differ = labels[0] != labels[1] and own.task in ("classification", "token-classification")
+    return own.task in JUDGE and (own.task != config.task or differ)
 
 
 def chosen(options: TrainOptions, model: Model, data: Prepared) -> Plan:
@@ -189,7 +190,7 @@ def chosen(options: TrainOptions, model: Model, data: Prepared) -> Plan:
         learning_rate=options.learning_rate
         or round(RATES[plan.optimizer] * 64 / width * config.rate * (adapt.RATE if options.lora else 1), 7),
         dtype=planning.choose_dtype(options, width, has_bf16()),
-        dropout=max((getattr(config, name) for name in dropouts(config)), default=0.0),
+        dropout=max((getattr(config, name) or 0.0 for name in dropouts(config)), default=0.0),
         pack=can if options.pack is None else options.pack,
     )
     data.suit(model)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .attend import attend
 from .call import Call
+from .dropout import dropout as drop
 from .linear import Linear
 from .norm import normalise
 from .position import Rotary
@@ -29,7 +30,8 @@ class SelfAttention(nn.Module):
     """x -> out(softmax(q kᵀ · scale) v), with q, k, v from one fused product [Q | K | V].
 
     `scale`: 1/√K unless given · `norm`: makes one norm for every query head and one for every key head, https://arxiv.org/abs/2010.04245
-    `window`: tokens a query sees, itself and those before it, https://arxiv.org/abs/2004.05150
+    `window`: tokens a query sees, itself and those before it, https://arxiv.org/abs/2004.05150 · `dropout`: of the weights, `out_dropout`
+    of what they say
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class SelfAttention(nn.Module):
         window: int | None = None,
         scale: float | None = None,
         dropout: float = 0.0,
+        out_dropout: float = 0.0,
     ):
         super().__init__()
         self.heads, self.kv_heads, self.width = heads, kv_heads or heads, width or dim // heads
@@ -54,7 +57,7 @@ class SelfAttention(nn.Module):
         self.qkv.first = calm(self.width, scale)
         self.out = Linear(widths[0], dim, bias=bias if out_bias is None else out_bias)
         self.q_norm, self.k_norm = (None, None) if norm is None else (norm(self.width), norm(self.width))
-        self.rotary, self.window, self.scale, self.dropout = rotary, window, scale, dropout
+        self.rotary, self.window, self.scale, self.dropout, self.out_dropout = rotary, window, scale, dropout, out_dropout
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         qkv = self.qkv(x).unflatten(-1, (-1, self.width))  # (B, L, N + 2G, K)
@@ -70,7 +73,7 @@ class SelfAttention(nn.Module):
             k, v = call.cache.append(call.layer, k, v)
         dropout = self.dropout if self.training else 0.0
         y = attend(q, k, v, call.looks[self.window], scale=self.scale, bias=call.bias, dropout=dropout)  # (B, N, L, K)
-        return self.out(y.transpose(1, 2).flatten(2))  # (B, L, D)
+        return drop(self.out(y.transpose(1, 2).flatten(2)), self.out_dropout, self.training)  # (B, L, D)
 
 
 class CrossAttention(nn.Module):

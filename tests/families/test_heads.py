@@ -419,3 +419,24 @@ def test_a_mixture_mixes_what_continues_texts() -> None:
         part = replace(config_class(neural).sized(8, 1, 1, 8, 9, 0.0), task=task)
         with pytest.raises(InputError, match="a neural language model and a counting one"):
             config_class("mixture").of(part, counting).configs()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "every"), [("fsfs", 2), ("fff", 1), ("fss", 5), ("fssf", 3), ("fsssf", 4), ("ffs", 5)], ids=str
+)
+def test_how_far_layers_see_is_said_in_both_ways_where_both_can(kinds: str, every: int) -> None:
+    """transformers 4 goes by one number, 5 by a name for each layer."""
+    named = [{"f": "full_attention", "s": "sliding_attention"}[kind] for kind in kinds]
+    sizes = config_class("modernbert").sized(8, len(kinds), 1, 8, 9, 0.0).write() | {"layer_types": named, "global_attn_every_n_layers": 5}
+    config = read_config(sizes, "config.json")
+    assert (config.write()["layer_types"], config.write()["global_attn_every_n_layers"]) == (named, every)
+    again = read_config({**config.write(), "layer_types": None}, "config.json")
+    assert (again == config) == (kinds != "ffs")
+
+
+def test_attention_drops_what_its_weights_say_too() -> None:
+    model = build(replace(config_class("modernbert").sized(64, 1, 2, 8, 9, 0.0), attention_dropout=0.5), seed=0).train()
+    heard = []
+    model.stack.blocks[0].attn.register_forward_hook(lambda *call: heard.append(call[-1]))
+    model(torch.randint(5, 9, (4, 8)))
+    assert 0.4 < (heard[0] == 0).float().mean() < 0.6

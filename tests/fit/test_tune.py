@@ -22,15 +22,17 @@ from harken.checkpoint.adapter_config import ALL, Setting
 from harken.checkpoint.load import config_of
 from harken.families.table import build, config_class
 from harken.fit import fit as fitting
+from harken.fit.adapt import adapt
 from harken.fit.layers import Layers, depths_of, named
 from harken.fit.optimizer import Optimizer
 from harken.fit.options import TrainOptions
 from harken.fit.plan import Plan, choose_plan
 from harken.fit.teacher import shallow
-from harken.fit.tune import words_of
+from harken.fit.tune import other_labels, words_of
 from harken.text.extend import with_words
+from harken.text.frames import FRAMES
 from harken.text.tokenizer import Tokenizer
-from harken.text.train import train_characters
+from harken.text.train import train_characters, train_tokenizer
 
 SMALL = {"width": 32, "layers": 2, "heads": 2, "batch_size": 16}
 ENDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -243,6 +245,33 @@ def test_a_student_learns_from_its_teacher(base, second, tmp_path, capsys):
     assert student.loss < losses(student.run)[0]
     fresh = harken.train(second, teacher=str(base), model="gpt2", out=str(tmp_path / "fresh"), steps=10, **SMALL)
     assert harken.load(fresh.run)[1].vocab_size == harken.load(base)[1].vocab_size
+
+
+@pytest.mark.parametrize("name", ["modernbert", "bert"])
+def test_a_last_layer_for_another_task_is_made_anew(name):
+    """Those of a ModernBERT all have one name on disk."""
+    config = config_class(name).sized(16, 1, 2, 32, 24, 0.0)
+    tasks = {task: dataclasses.replace(config, task=task) for task in ("span", "classification", "token-classification")}
+    called = dataclasses.replace(tasks["classification"], id2label={0: "a", 1: "b"})
+    assert all(other_labels(one, two) == (one is not two) for one in tasks.values() for two in tasks.values())
+    assert other_labels(tasks["classification"], called) and not other_labels(config, called)
+    assert not other_labels(tasks["span"], dataclasses.replace(tasks["span"], id2label={0: "a", 1: "b"}))
+
+
+def test_an_adapter_leaves_the_bias_of_a_tied_head(tmp_path):
+    model = build(config_class("modernbert").sized(16, 2, 2, 32, 24, 0.0), seed=1)
+    adapt(model, TrainOptions(data="-", lora=True, model=str(tmp_path)), ["decoder"], None)
+    (setting,) = model.adapters.settings.values()
+    assert setting.saved == () and not any("head" in name for name in model.adapters.learned())
+
+
+def test_a_checkpoint_whose_dropout_is_null_is_tuned(tmp_path):
+    tokenizer = train_tokenizer("bpe", ["abcabc"], 270, frame=FRAMES["modernbert"])
+    config = config_class("modernbert").sized(16, 1, 2, 32, tokenizer.vocab_size, 0.0)
+    harken.save(build(dataclasses.replace(config, classifier_dropout=None), seed=1), tokenizer, tmp_path / "base")
+    (tmp_path / "a.txt").write_text("abcabc\ncba\nbca\n" * 9)
+    run = harken.train(str(tmp_path / "a.txt"), model=str(tmp_path / "base"), out=str(tmp_path / "run"), steps=1).run
+    assert harken.load(run)[0].config.classifier_dropout is None
 
 
 QWEN = {"use_sliding_window": True, "sliding_window": 5}
