@@ -106,11 +106,9 @@ def build(c: ModernBertConfig) -> Encoder:
     norm = partial(nn.LayerNorm, c.hidden_size, eps=c.norm_eps, bias=c.norm_bias)
     wide, narrow = (Rotary(width, {"rope_theta": theta or c.global_rope_theta}) for theta in (c.global_rope_theta, c.local_rope_theta))
 
-    drops = {"dropout": c.attention_dropout, "out_dropout": c.attention_dropout}
-
     def block(layer: int) -> Block:
         seen: Any = {"window": (window := c.window(layer)), "rotary": wide if window is None else narrow}
-        attn = SelfAttention(c.hidden_size, c.num_attention_heads, bias=c.attention_bias, **seen, **drops)
+        attn = SelfAttention(c.hidden_size, c.num_attention_heads, bias=c.attention_bias, dropout=(c.attention_dropout,) * 2, **seen)
         mlp = MLP(c.hidden_size, c.intermediate_size, c.hidden_activation, gated="fused", bias=c.mlp_bias, dropout=c.mlp_dropout)
         made = Block(attn, mlp, norm)
         if layer == 0:

@@ -30,8 +30,8 @@ class SelfAttention(nn.Module):
     """x -> out(softmax(q kᵀ · scale) v), with q, k, v from one fused product [Q | K | V].
 
     `scale`: 1/√K unless given · `norm`: makes one norm for every query head and one for every key head, https://arxiv.org/abs/2010.04245
-    `window`: tokens a query sees, itself and those before it, https://arxiv.org/abs/2004.05150 · `dropout`: of the weights, `out_dropout`
-    of what they say
+    `window`: tokens a query sees, itself and those before it, https://arxiv.org/abs/2004.05150 · `dropout`: of the weights, or a
+    pair, also of what they say
     """
 
     def __init__(
@@ -47,8 +47,7 @@ class SelfAttention(nn.Module):
         norm: Callable[[int], nn.Module] | None = None,
         window: int | None = None,
         scale: float | None = None,
-        dropout: float = 0.0,
-        out_dropout: float = 0.0,
+        dropout: float | tuple[float, float] = 0.0,
     ):
         super().__init__()
         self.heads, self.kv_heads, self.width = heads, kv_heads or heads, width or dim // heads
@@ -57,7 +56,8 @@ class SelfAttention(nn.Module):
         self.qkv.first = calm(self.width, scale)
         self.out = Linear(widths[0], dim, bias=bias if out_bias is None else out_bias)
         self.q_norm, self.k_norm = (None, None) if norm is None else (norm(self.width), norm(self.width))
-        self.rotary, self.window, self.scale, self.dropout, self.out_dropout = rotary, window, scale, dropout, out_dropout
+        self.rotary, self.window, self.scale = rotary, window, scale
+        self.dropout, self.out_dropout = dropout if isinstance(dropout, tuple) else (dropout, 0.0)
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         qkv = self.qkv(x).unflatten(-1, (-1, self.width))  # (B, L, N + 2G, K)

@@ -254,7 +254,7 @@ def test_what_is_saved_opens_again_for_its_task(name: str, task: str, tmp_path: 
 def test_hugging_face_opens_what_it_has_a_class_for(tmp_path: Path) -> None:
     known = [(name, task) for name, task in EVERY if hasattr(hf, tasks_of(config_class(name).sized(8, 1, 1, 8, 9, 0.0))[task])]
     missing = {task for name, task in EVERY if name in WRITERS + READERS and (name, task) not in known}
-    assert len(known) == 6 + 6 + 5 + 5 + 2 + 4 * 5 + 2 + 3 + 2 and missing == {
+    assert len(known) == 6 + 6 + 5 + 5 + 2 + 5 * 5 + 2 + 3 + 2 and missing == {
         "value",
         "multiple-choice",
         "double-heads",
@@ -421,9 +421,7 @@ def test_a_mixture_mixes_what_continues_texts() -> None:
             config_class("mixture").of(part, counting).configs()
 
 
-@pytest.mark.parametrize(
-    ("kinds", "every"), [("fsfs", 2), ("fff", 1), ("fss", 5), ("fssf", 3), ("fsssf", 4), ("ffs", 5)], ids=str
-)
+@pytest.mark.parametrize(("kinds", "every"), [("fsfs", 2), ("fff", 1), ("fss", 5), ("fssf", 3), ("fsssf", 4), ("ffs", 5)], ids=str)
 def test_how_far_layers_see_is_said_in_both_ways_where_both_can(kinds: str, every: int) -> None:
     """transformers 4 goes by one number, 5 by a name for each layer."""
     named = [{"f": "full_attention", "s": "sliding_attention"}[kind] for kind in kinds]
