@@ -108,7 +108,9 @@ def build(c: ModernBertConfig) -> Encoder:
 
     def block(layer: int) -> Block:
         seen: Any = {"window": (window := c.window(layer)), "rotary": wide if window is None else narrow}
-        attn = SelfAttention(c.hidden_size, c.num_attention_heads, bias=c.attention_bias, dropout=(c.attention_dropout,) * 2, **seen)
+        attn = SelfAttention(
+            c.hidden_size, c.num_attention_heads, bias=c.attention_bias, dropout=(c.attention_dropout, c.attention_dropout), **seen
+        )
         mlp = MLP(c.hidden_size, c.intermediate_size, c.hidden_activation, gated="fused", bias=c.mlp_bias, dropout=c.mlp_dropout)
         made = Block(attn, mlp, norm)
         if layer == 0:

@@ -1,9 +1,8 @@
 """Reading books first pays in writing poems: bits per byte of poems that were never seen, from a little and from much.
 
-16,041 poems to learn from (or 1 or 10 % of them, drawn by seed), 500 to validate on, 500 of test. The decoder of `pretraining`, which has
-read books for 35 minutes, goes on with the poems: with all of them for 25 minutes, at nearly the rate that it read with, with fewer for 15,
-at a lower one. The same network from scratch, with the same tokenizer, has all the minutes, of which it needs few for few poems: both stop
-when half a dozen measurements, a pass over the poems apart, were no better than the best. Kneser-Ney counts the same tokens.
+16,041 poems to learn from (or 1 or 10 % of them, drawn by seed), 500 to validate on, 500 of test. The decoder of `pretraining` goes on
+with the poems for 15 minutes; the same network from scratch, with the same tokenizer, has all fifty, of which it needs few for few poems:
+both stop when half a dozen measurements, a pass over the poems apart, were no better than the best. Kneser-Ney counts the same tokens.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from harken.results.lab import Lab
 
 from .pretraining import BODIES, body
 
-SHARES = {0.01: (15.0, 1e-3), 0.1: (15.0, 1e-3), 1.0: (25.0, 4e-3)}
-"""Of the poems: minutes behind the body, and its learning rate then."""
+SHARES = (0.01, 0.1, 1.0)
+AFTER = 15.0
 READ: dict[str, Any] = {"examples": "lines", "columns": "text=text", "overflow": "window"}
 
 
@@ -46,14 +45,21 @@ def steps(lab: Lab) -> None:
     same: dict[str, Any] = {**READ, "valid": str(folder / "valid.jsonl")}
     shape = {name: value for name, value in BODIES["llama"].items() if name != "vocab_size"} | {"tokenizer": str(known)}
     before = shape["minutes"]
-    series: dict[str, list[tuple[float, float]]] = {way: [] for way in ("pretrained", "scratch", "ngram")}
-    for share, (after, rate) in SHARES.items():
-        ways: dict[str, dict[str, Any]] = {
-            "pretrained": {"model": str(known), "minutes": after, "batch_size": 24, "average": 0.99, "dropout": 0.1, "optimizer": "muon",
-                           "learning_rate": rate},
-            "scratch": {**shape, "minutes": before + after, "dropout": 0.1, "average": 0.999},
-            "ngram": {"model": "ngram", "tokenizer": str(known)},
-        }  # fmt: skip
+    ways: dict[str, dict[str, Any]] = {
+        "pretrained": {
+            "model": str(known),
+            "minutes": AFTER,
+            "batch_size": 24,
+            "average": 0.99,
+            "dropout": 0.1,
+            "optimizer": "muon",
+            "learning_rate": 1e-3,
+        },
+        "scratch": {**shape, "minutes": before + AFTER, "dropout": 0.1, "average": 0.999},
+        "ngram": {"model": "ngram", "tokenizer": str(known)},
+    }
+    series: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for share in SHARES:
         values = {}
         for way, options in ways.items():
             run, soon = f"{way}-{share:g}", {} if way == "ngram" else {"eval_every": max(10, round(600 * share)), "patience": 6}
@@ -68,3 +74,8 @@ def steps(lab: Lab) -> None:
     curves = {way: curve(lab.run(f"{way}-1")) for way in ("pretrained", "scratch")}
     line_chart(lab.picture("time.svg"), curves, title="All poems: how soon", x="minutes on the poems", y="held-out nats per token")
     lab.note(f"The body had read books for {before:g} minutes before the first minute of the second picture.")
+    lab.note(
+        "With all poems the body was also given 25 minutes, 60 in all: 3.760 nats per token held out at a rate of 0.004, 3.739 with "
+        "everything as from scratch (0.005, weights averaged over more steps) and a dropout of 0.2. From scratch 39 minutes reach 3.721, "
+        "then the poems are known by heart: 3.3 M tokens in six passes say more of poems than the books do."
+    )
