@@ -56,15 +56,13 @@ def adapt(model: Model, options: TrainOptions, new: Sequence[str], revision: str
     """Put a new adapter on, which answers and learns; `new`: parts of the head that the checkpoint lacks, by its names. InputError when a
     target is not there."""
     targets = tuple(name.strip() for name in options.lora_targets.split(",") if name.strip())
-    whole = {key.rpartition(".")[0]: model.get_submodule(place.name.rpartition(".")[0]) for key, place in places(model).items()}
-    new = [name for name in new if next(whole[name].children(), None) is None]  # what is left of a tied head is a bias, and stays 0
     setting = Setting(
         rank=options.lora_rank,
         alpha=options.lora_alpha,
         dropout=options.lora_dropout,
         targets=targets or ALL,
         dora=options.dora,
-        saved=tuple(new) if model.config.task in WRITERS else judges(model),
+        saved=tuple(name for name in new if name not in shared(model)) if model.config.task in WRITERS else judges(model),
         task=model.config.task,
         base=options.model,
         revision=revision,
@@ -78,6 +76,12 @@ def hold(model: Model, options: TrainOptions) -> None:
     if kind is not None:
         model.freeze(kind)
         say(f"what does not learn is held as {kind}")
+
+
+def shared(model: Model) -> set[str]:
+    """Names that stand for more than one part: all that a tied head has of its own is a bias, which stays as it is."""
+    parts = {key.rpartition(".")[0]: model.get_submodule(place.name.rpartition(".")[0]) for key, place in places(model).items()}
+    return {name for name, part in parts.items() if next(part.children(), None) is not None}
 
 
 def judges(model: Model) -> tuple[str, ...]:

@@ -92,12 +92,12 @@ class PerToken(nn.Module):
 
     def __init__(self, dim: int, outputs: int | None, *, dropout: float = 0.0, first: First | None = None):
         super().__init__()
-        self.dense, self.act, self.norm = first or (None, "none", None)
-        self.out, self.one, self.dropout = Linear(dim, outputs or 1), outputs is None, dropout
+        self.dense, act, self.norm = first or (None, "none", None)
+        self.out, self.one, self.act, self.dropout = Linear(dim, outputs or 1), outputs is None, known(act), dropout
 
     def forward(self, x: Tensor, tokens: Linear, mask: Mask, places: Tensor | None = None) -> Tensor:
         if self.dense is not None and self.norm is not None:
-            x = self.norm(self.dense(x, known(self.act)))
+            x = self.norm(self.dense(x, self.act))
         y = self.out(dropout(x, self.dropout, self.training))
         return y[..., 0] if self.one else y
 

@@ -37,15 +37,14 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if acting.learns(x, self.down):
-            gate, up = self._halves(x) if self.fused else (None if self.gate is None else self.gate(x), self.up(x))
+            if self.fused:
+                gate, up = (half.contiguous() for half in self.up(x).chunk(2, -1))
+            else:
+                gate, up = None if self.gate is None else self.gate(x), self.up(x)
             return acting.down(up, gate, self.down, self.act, self.dropout if self.training else 0.0)
         if self.fused:
-            gate, up = self._halves(x)
+            gate, up = self.up(x).chunk(2, -1)
             h = activate(gate, self.act, self.up.packed is not None) * up  # (B, L, F)
         else:
             h = self.up(x, self.act) if self.gate is None else self.gate(x, self.act) * self.up(x)
         return self.down(dropout(h, self.dropout, self.training))
-
-    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = self.up(x).chunk(2, -1)
-        return gate.contiguous(), up.contiguous()

@@ -60,7 +60,7 @@ def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits(family, any_options
 @pytest.mark.parametrize("family", [LlamaConfig, GPT2Config])
 def test_a_prompt_alone_and_in_any_batch_gives_the_same_bits_on_two_threads(family, any_options):
     assert torch.get_num_threads() == 2
-    batched_equals_alone(family, 100, any_options)
+    batched_equals_alone(family, 200, any_options)
 
 
 def test_greedy_follows_the_full_forward_pass():

@@ -73,7 +73,7 @@ def test_minutes_lay_the_schedule_over_the_time(lines, tmp_path):
     rates = [json.loads(line).get("learning_rate") for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     rates = [rate for rate in rates if rate is not None]
     assert max(rates) > 0.8 * 4e-3
-    assert rates[-1] < 0.5 * max(rates)  # a busy machine stops before the last of its 3 seconds, when the next step may not fit
+    assert rates[-1] < 0.1 * max(rates)
 
 
 def test_eval_says_how_many_examples_are_not_new(lines, tmp_path, capsys):
