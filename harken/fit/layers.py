@@ -64,6 +64,11 @@ class Layers:
         return sum(each.numel() for each in self.frozen)
 
 
+def in_block(name: str) -> bool:
+    """Whether a parameter or a part called so belongs to one of the layers that lie on one another."""
+    return _BLOCK.match(name) is not None
+
+
 def depths_of(model: Model) -> dict[nn.Parameter, int]:
     """Every parameter once -> its depth from the top, in the order of the model."""
     spelled = list(model.named_parameters(remove_duplicate=False))

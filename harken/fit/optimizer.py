@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..nn.linear import Linear
 from ..nn.models import Model
+from .layers import in_block
 
 
 class Muon(torch.optim.Optimizer):
@@ -100,7 +101,7 @@ class Optimizer:
         hidden = {
             part.weight: part
             for name, part in model.named_modules()
-            if kind == "muon" and isinstance(part, Linear) and ".blocks." in f".{name}" and part.weight in scales
+            if kind == "muon" and isinstance(part, Linear) and in_block(name) and part.weight in scales
         }
         rest = [p for p in scales if p not in hidden]
         groups = [

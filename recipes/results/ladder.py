@@ -69,7 +69,7 @@ def steps(lab: Lab) -> None:
     def climbed(name: str, run: str, minutes: float) -> dict[str, Any]:
         trained = lab.train(run, paths["train"]["de"], target=str(paths["train"]["en"]), valid=str(paths["valid"]["de"]),
                             valid_target=str(paths["valid"]["en"]), tokenizer="bpe", vocab_size=10_000, overflow="drop", dropout=0.3,
-                            label_smoothing=0.1, average=0.999, best="last", batch_size=256, minutes=minutes, **RUNGS[name])  # fmt: skip
+                            label_smoothing=0.1, average=0.999, best="last", batch_size=64, minutes=minutes, **RUNGS[name])  # fmt: skip
         sides = {
             part: lab.step(f"{run}-{part}", lambda part=part: scores(lab, lab.run(run), "de", "en", part)) for part in ("valid", "test")
         }

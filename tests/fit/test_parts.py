@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harken.families.llama import LlamaConfig
+from harken.families.seq2seq import Seq2SeqConfig
 from harken.families.t5 import T5Config
 from harken.families.table import build
 from harken.fit.optimizer import Muon, Optimizer, orthogonal
@@ -63,13 +64,15 @@ def test_queries_whose_products_are_not_scaled_move_less():
     assert torch.allclose(k, v, atol=1e-6) and torch.allclose(4 * q, k, atol=1e-6)
 
 
-def test_every_parameter_has_one_optimizer_and_hidden_matrices_have_muon():
-    model = build(LlamaConfig.sized(32, 2, 2, 16, 20, 0.0), seed=0)
+@pytest.mark.parametrize("family", [LlamaConfig, Seq2SeqConfig])
+def test_every_parameter_has_one_optimizer_and_hidden_matrices_have_muon(family):
+    model = build(family.sized(32, 2, 2, 16, 20, 0.0), seed=0)
     optimizer = Optimizer(model, "muon", 0.01, 0.1)
     held = [p for part in optimizer.parts for group in part.param_groups for p in group["params"]]
     assert sorted(map(id, held)) == sorted(map(id, model.parameters()))
     muon = {id(p) for p in optimizer.parts[1].param_groups[0]["params"]}
-    assert muon == {id(p) for name, p in model.named_parameters() if ".blocks." in name and p.dim() == 2}
+    layers = (".blocks.",) if family is LlamaConfig else ("encoder.", "back.", "decoder.")
+    assert muon == {id(p) for name, p in model.named_parameters() if any(part in name for part in layers) and p.dim() == 2}
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
