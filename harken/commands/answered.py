@@ -48,7 +48,7 @@ def of_chats(options: Any, model: Model, tokenizer: Tokenizer) -> dict[str, Any]
         asked.ledger.add("answers", what, n)
     facts: dict[str, Any] = {
         "task": "instruct",
-        "examples": len(chats),
+        "examples": int((found[:, 1] > 0).sum()),
         "tokens": int(found[:, 1].sum()),
         **values,
         "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},

@@ -45,7 +45,7 @@ def of_labelled(options: Any, task: str, model: Model, tokenizer: Tokenizer) -> 
         other, words = opened(options.against)
         other.pack()
         second = tried(task, other, words, options, Path(options.against), trial)
-        facts["against"] = {name: difference(each) for name, each in against(second.found, trial.found).items()}
+        facts["against"] = {name: difference(each) for name, each in against(second, trial).items()}
     return facts
 
 

@@ -20,8 +20,7 @@ def of_dialogues(options: Any, model: Model, tokenizer: Tokenizer) -> dict[str, 
     from ..checkpoint.load import opened
     from ..fit.dialogue import tell_cut
     from ..fit.judged import intervals
-    from ..fit.talked import baselines, tried
-    from ..measure.resample import paired
+    from ..fit.talked import against, baselines, tried
 
     folder = folder_of(options.model)
     talk = tried(model, tokenizer, options, folder)
@@ -56,8 +55,7 @@ def of_dialogues(options: Any, model: Model, tokenizer: Tokenizer) -> dict[str, 
     if options.against is not None:
         other, words = opened(options.against)
         second = tried(other, words, options, folder_of(options.against))
-        found = paired(second.tallies[0].rows, talk.tallies[0].rows, talk.tallies[0].metric.value)
-        facts["against"] = {name: difference(each) for name, each in found.items()}
+        facts["against"] = {name: difference(each) for name, each in against(second, talk).items()}
     return facts
 
 

@@ -17,7 +17,8 @@ from .replies import Replies, Way, conversations, pools
 from .segments import SPEAKERS, Speakers, fitted, segments, speakers_of
 
 SHARE = 4
-"""A candidate that is drawn has at most this part of the context, so that persona and history keep theirs."""
+"""A candidate that is drawn has at most this part of the context, so that persona and history keep theirs; one that is named and does not
+fit at all is cut to it."""
 
 
 def lay(
@@ -53,7 +54,11 @@ def lay(
     laid = layer.laid(bank)
     if way.choices > 1 and not all(all(laid.goal.reading(laid, i, 0).wrong) for i in range(min(len(laid), 20))):
         raise InputError(f"{examples.name}: no other dialogue has a reply to tell the right one from: give candidates, or --mc-coef 0")
-    for what, n in (("candidates that were named", len(laid.goal.offered)), ("replies that are drawn as candidates", len(bank.of))):
+    for what, n in (
+        ("candidates that were named", len(laid.goal.offered)),
+        ("candidates cut to fit", bank.cut),
+        ("replies that are drawn as candidates", len(bank.of)),
+    ):
         if way.choices > 1 and n:
             ledger.add(stage, what, n)
     counted(laid, ledger, stage, sum(tokenizer.unknown(each) for each in layer.ids))
@@ -67,25 +72,28 @@ class Bank:
         homes: dict[str, int] = {}
         self.numbers: dict[str, int] = {}
         self.ids: list[np.ndarray] = []
-        self.room = context - 3  # <bos>, its speaker and its end
+        self.cut = 0
+        room, share = context - 3, min(context - 3, context // SHARE)  # <bos>, its speaker and its end
         if way.choices > 1:
             for number, example in zip(conversations(examples).tolist(), examples, strict=True):
                 for place in example.replies:
                     homes.setdefault(example.turns[place], number)
-            self._take(homes, tokenizer, min(self.room, context // SHARE))
+            self._take(homes, tokenizer, share, 0)
         self.of = np.array([homes[text] for text in self.numbers], np.int64)
         sources = {number: example.source for number, example in zip(conversations(examples).tolist(), examples, strict=True)}
         self.pools = pools(self.of.tolist(), list(sources.values()))
         self.most = max(map(len, self.ids), default=0)
         if way.choices > 1:
-            self._take({text: 0 for example in examples for some in example.candidates for text in some}, tokenizer, self.room)
+            self._take({text: 0 for example in examples for some in example.candidates for text in some}, tokenizer, room, share)
 
-    def _take(self, texts: dict[str, int], tokenizer: Tokenizer, room: int) -> None:
+    def _take(self, texts: dict[str, int], tokenizer: Tokenizer, room: int, share: int) -> None:
+        """Those that fit into `room`, and the beginnings of the others, of `share` tokens."""
         fresh = [text for text in texts if text not in self.numbers]
         for text, ids in zip(fresh, encoded(fresh, tokenizer), strict=True):
-            if len(ids) <= room:
+            if len(ids) <= room or share:
+                self.cut += len(ids) > room
                 self.numbers[text] = len(self.ids)
-                self.ids.append(ids)
+                self.ids.append(ids if len(ids) <= room else ids[:share])
 
 
 class Layer:
@@ -188,4 +196,5 @@ class Layer:
             float((spans[:, 1] - spans[:, 0] + 1).mean()),
         )
         edges = np.cumsum([0, *map(len, self.ids)])
-        return Laid(np.concatenate(self.ids), np.concatenate(self.types), edges, np.arange(len(edges)), self.context, goal)
+        kept = goal.said[goal.firsts[:-1], 0]
+        return Laid(np.concatenate(self.ids), np.concatenate(self.types), edges, np.arange(len(edges)), kept, self.context, goal)

@@ -78,12 +78,14 @@ Goal = Classes | Tags | Answers | Gains | Alike | Replies
 @dataclass(frozen=True)
 class Laid:
     """ids, types (T,): tokens of all sequences end to end, and their kinds · `edges` (m + 1,): where each sequence begins · `firsts`
-    (n + 1,): the first sequence of each example · `context`: tokens of the longest sequence there may be."""
+    (n + 1,): the first sequence of each example · `kept` (n,): which example of the data each is, or which dialogue · `context`: tokens
+    of the longest sequence there may be."""
 
     ids: np.ndarray
     types: np.ndarray
     edges: np.ndarray
     firsts: np.ndarray
+    kept: np.ndarray
     context: int
     goal: Any
 
@@ -143,6 +145,7 @@ class Layer:
         self.ids: list[np.ndarray] = []
         self.types: list[np.ndarray] = []
         self.firsts: list[int] = [0]
+        self.kept: list[int] = []
 
     def add(self, frame: Frame, *texts: Sequence[int] | np.ndarray) -> int:
         """A sequence of the example under way; returns its length."""
@@ -151,16 +154,17 @@ class Layer:
         self.types.append(np.array(types, np.uint8))
         return len(ids)
 
-    def close(self) -> None:
-        """The example is whole."""
+    def close(self, number: int) -> None:
+        """The example, `number` of the data, is whole."""
         self.firsts.append(len(self.ids))
+        self.kept.append(number)
 
     def laid(self, context: int, goal: Goal) -> Laid:
         """All of it."""
         edges = np.cumsum([0, *(len(each) for each in self.ids)])
         nothing = [np.zeros(0, np.int32)]
         ids, types = np.concatenate(self.ids or nothing), np.concatenate(self.types or nothing)
-        return Laid(ids, types, edges, np.array(self.firsts), context, goal)
+        return Laid(ids, types, edges, np.array(self.firsts), np.array(self.kept, np.int64), context, goal)
 
 
 def counted(laid: Laid, ledger: Ledger, stage: str, unknown: int) -> None:

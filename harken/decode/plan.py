@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
 from ..checkpoint.load import opened
@@ -56,11 +56,14 @@ class Plan:
         return f"{self.search}: {guided}{chain}; " + (f"ends at {', '.join(map(str, self.ends))}" if self.ends else "has no end token")
 
 
-def plan(model: Model, tokenizer: Tokenizer, asked: DecodeOptions, *, streamed: bool = False) -> Plan:
-    """What `asked` means for this model. `streamed`: whether the text is wanted as it is written.
+def plan(
+    model: Model, tokenizer: Tokenizer, asked: DecodeOptions, *, streamed: bool = False, usual: Mapping[str, Any] | None = None
+) -> Plan:
+    """What `asked` means for this model. `streamed`: whether the text is wanted as it is written · `usual`: how it is to write where nobody
+    says, in place of the model's own `generation`.
 
     InputError for what contradicts itself, does not apply or names no token."""
-    found = settle(asked, model.generation, model.reads, streamed=streamed)
+    found = settle(asked, model.generation if usual is None else usual, model.reads, streamed=streamed)
     options, vocab = found.options, model.config.writes
     ends = options.eos_token_id or listed(model.config.eos_token_id)
     for name in ("suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id", "eos_token_id"):

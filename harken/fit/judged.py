@@ -129,8 +129,10 @@ def baselines(task: str, examples: Examples[Any], laid: Laid, train: Examples[An
     """What takes no effort, by its name: the same metric on the same examples."""
     metric, _ = metric_of(laid)
     if len(laid) < len(examples):
-        say("there are no baselines: they would be measured on the examples that were left out, too")
-        return {}
+        if task == "ranking":  # the candidates of each query are drawn from all
+            say("there are no baselines: they would be measured on the examples that were left out, too")
+            return {}
+        examples = examples.select(np.isin(np.arange(len(examples)), laid.kept))
     found: dict[str, dict[str, float]] = {}
     for name, predictions in guesses(task, examples, laid, train).items():
         tally = Tally(metric)
@@ -211,9 +213,21 @@ def shared(first: Judged, laid: Laid) -> Metric:
     return metric
 
 
-def against(first: Judged, second: Judged) -> dict[str, Difference]:
-    """Two models on the same examples, by the same metric: a paired test of every number. InputError when they are not the same."""
-    rows, others = first.tally.rows, second.tally.rows
-    if not np.array_equal(rows.shape, others.shape):
+def against(first: Trial, second: Trial) -> dict[str, Difference]:
+    """Two models on the examples that both have read, by the same metric: a paired test of every number. InputError when they are not
+    measured by the same."""
+    mine, theirs = common(first.laid.kept, second.laid.kept)
+    rows, others = first.found.tally.rows[mine], second.found.tally.rows[theirs]
+    if rows.shape != others.shape:
         raise InputError(OTHERS)
-    return paired(rows, others, first.tally.metric.value)
+    return paired(rows, others, first.found.tally.metric.value)
+
+
+def common(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) and (m,) names, each once -> where in either of them those stand that are in both. InputError when none is."""
+    both, mine, theirs = np.intersect1d(first, second, assume_unique=True, return_indices=True)
+    if not len(both):
+        raise InputError("the two models have read no example in common: all are too long for one of them")
+    if len(both) < max(len(first), len(second)):
+        say(f"the two models are compared on {len(both):,} examples: the others are too long for one of them")
+    return mine, theirs

@@ -35,6 +35,7 @@ from ..measure.baselines.similarity import TfIdf, tf_idf
 from ..measure.loss import measure
 from ..measure.metrics.dialogue import Distinct, Repetition, Talked, WordF1
 from ..measure.metrics.metric import Tally
+from ..measure.resample import Difference, paired
 from ..nn.heads import DoubleHeads
 from ..nn.models import Model
 from ..objectives.causal import spans
@@ -42,7 +43,7 @@ from ..objectives.double import heard
 from ..text.tokenizer import Tokenizer
 from .answered import manner
 from .count import choose_order, count, never_predicted
-from .judged import recorded, there
+from .judged import common, recorded, there
 from .seen import seen
 
 CANDIDATES = 20
@@ -244,6 +245,12 @@ def baselines(talk: Talk, tokenizer: Tokenizer, folder: Path | None) -> dict[str
     nats = measure(model, replies, pad=tokenizer.pad_id or 0).nats
     perplexities = {"perplexity": math.exp(nats / replies.targets), "perplexity_word": math.exp(nats / talk.words)}
     return {**found, f"{config.order}-gram": perplexities}
+
+
+def against(first: Talk, second: Talk) -> dict[str, Difference]:
+    """Two models on the replies that both have read: a paired test of every number."""
+    mine, theirs = common(*(talk.laid.goal.said @ (1 << 32, 1) for talk in (first, second)))
+    return paired(first.tallies[0].rows[mine], second.tallies[0].rows[theirs], first.tallies[0].metric.value)
 
 
 def dialogues_of(folder: Path | None) -> tuple[Examples[Dialogue] | None, Examples[Dialogue] | None]:

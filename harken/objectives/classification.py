@@ -63,7 +63,7 @@ def lay(
 ) -> Laid:
     """Examples as they are read. InputError when some are longer than the context and no `overflow` says what to do."""
     pair = any(example.text2 is not None for example in examples)
-    frame, layer, unknown, kept = frame_of(tokenizer, pair=pair), Layer(), 0, []
+    frame, layer, unknown = frame_of(tokenizer, pair=pair), Layer(), 0
     fitter = Fitter(context - frame.size, overflow)
     parts = encoded((text for example in examples for text in (*texts_of(example), *[""] * (pair and example.text2 is None))), tokenizer)
     for number in range(len(examples)):
@@ -71,10 +71,9 @@ def lay(
         if fitted is not None:
             unknown += sum(tokenizer.unknown(part) for part in fitted)
             layer.add(frame, *fitted)
-            layer.close()
-            kept.append(number)
+            layer.close(number)
     fitter.settle(examples.name, ledger, stage, frame.size)
-    laid = layer.laid(context, Classes(wanted_of(examples, labels, problem)[kept], tuple(labels), problem))
+    laid = layer.laid(context, Classes(wanted_of(examples, labels, problem)[layer.kept], tuple(labels), problem))
     counted(laid, ledger, stage, unknown)
     return laid
 

@@ -62,7 +62,7 @@ def lay(
 ) -> Laid:
     """Pairs as they are read, each sentence by itself. `problem`: regression, where scores are to be met; they are brought to 0–1 by the
     largest."""
-    frame, layer, unknown, kept, same = frame_of(tokenizer, pair=False), Layer(), 0, [], []
+    frame, layer, unknown, same = frame_of(tokenizer, pair=False), Layer(), 0, []
     fitter, groups = Fitter(context - frame.size, overflow), groups_of(examples)
     parts = encoded((text for group in groups for text in group), tokenizer)
     for number, group in enumerate(groups):
@@ -73,15 +73,15 @@ def lay(
                 layer.add(frame, found[0])
                 unknown += tokenizer.unknown(found[0])
                 same.append(zlib.crc32(text.encode()) << 16 ^ len(text))
-            layer.close()
-            kept.append(number)
+            layer.close(number)
     fitter.settle(examples.name, ledger, stage, frame.size, "sentences")
-    for what, n in (("pairs", len(groups)), ("pairs used", len(kept)), ("pairs left out", len(groups) - len(kept))):
+    used = len(layer.kept)
+    for what, n in (("pairs", len(groups)), ("pairs used", used), ("pairs left out", len(groups) - used)):
         ledger.add(stage, what, n)
     ledger.balance(stage, "pairs", "pairs used", "pairs left out")
     scores = None
     if problem == REGRESSION:
-        scores = np.array([example.score for example in examples], np.float32)[kept]
+        scores = np.array([example.score for example in examples], np.float32)[layer.kept]
         scores = scores / largest(examples)
     laid = layer.laid(context, Alike(scores, np.array(same, np.int64), 1 / SCALE))
     counted(laid, ledger, stage, unknown)

@@ -64,7 +64,7 @@ def lay(
     fitter, wrong = Fitter(context - frame.size, overflow, "last"), candidates(examples)
     parts = encoded((text for example, some in zip(examples, wrong, strict=True) for text in (example.query, *example.positives, *some)),
                     tokenizer)  # fmt: skip
-    for example, some in zip(examples, wrong, strict=True):
+    for number, (example, some) in enumerate(zip(examples, wrong, strict=True)):
         query = next(parts)
         unknown += tokenizer.unknown(query)
         fitted = [fitter.fit([query, next(parts)]) for _ in range(len(example.positives) + len(some))]
@@ -76,10 +76,10 @@ def lay(
                 layer.add(frame, *both)
                 unknown += tokenizer.unknown(both[1])
                 gains.append(gain)
-        layer.close()
+        layer.close(number)
     fitter.settle(examples.name, ledger, stage, frame.size, "candidates")
     lent = sum(not example.negatives for example in examples)
-    used = len(layer.firsts) - 1
+    used = len(layer.kept)
     for what, n in (("queries", len(examples)), ("queries used", used), ("queries left out", len(examples) - used),
                     ("queries with candidates of others", lent)):  # fmt: skip
         ledger.add(stage, what, n)

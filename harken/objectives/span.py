@@ -72,7 +72,7 @@ def lay(
             inside.append((begin, begin + part.stop - part.start))
             shift.append(part.start)
             none.append(at)
-        layer.close()
+        layer.close(number - 1)
         unknown += tokenizer.unknown(question) + tokenizer.unknown(text)
         long += len(parts) > 1
         split += bool(example.answers) and not whole

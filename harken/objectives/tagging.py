@@ -61,7 +61,7 @@ def lay(
     asked: list[np.ndarray] = []
     tags, words, unknown, long, lost = [], [0], 0, 0, 0
     room = context - frame.size
-    for example in examples:
+    for number, example in enumerate(examples):
         ids, first = first_pieces(example.tokens, tokenizer)
         unknown += tokenizer.unknown(ids)
         parts = windows(len(ids), room, room // 4)
@@ -72,7 +72,7 @@ def lay(
             here = np.full(length, -1, np.int64)
             here[frame.front + part.first - part.start : frame.front + part.last - part.start] = first[part.first : part.last]
             asked.append(here)
-        layer.close()
+        layer.close(number)
         tags += [places[tag] for tag in example.tags]
         words.append(len(tags))
     if long and overflow in ("truncate", "drop"):

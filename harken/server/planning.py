@@ -32,7 +32,7 @@ def planned_rows(served: Served, prompts: Sequence[Any], options: DecodeOptions,
     if (options.max_new_tokens or 0) > most:
         raise Refusal(f"{options.max_new_tokens:,} new tokens are asked for, and this server writes {most:,} at most")
     check_pieces(options)
-    planned = plan(model, tokenizer, options)
+    planned = plan(model, tokenizer, options, usual=served.usual)
     if len(prompts) * planned.width > MOST_ROWS:
         raise Refusal(f"a request has {MOST_ROWS} texts at most, and this one asks for {len(prompts) * planned.width:,}")
     encoded = [encoded_prompt(served, prompt, window=options.overflow == "window") for prompt in prompts]

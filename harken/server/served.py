@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from ..base.report import say
 from ..checkpoint.adapter_config import base_of
 from ..checkpoint.adapters import put_on
 from ..checkpoint.coded import held_of
-from ..checkpoint.files import existing, is_adapter
+from ..checkpoint.files import GENERATION, existing, is_adapter
 from ..checkpoint.hub import located
-from ..checkpoint.load import config_of, load, tokenizer_of
+from ..checkpoint.load import config_of, generation_of, load, tokenizer_of
 from ..data.ledger import Ledger
 from ..nn.models import Model
 from ..nn.quant import KINDS
@@ -50,6 +50,12 @@ class Served:
         return bool(getattr(getattr(self.model, "head", None), "writes", True))
 
     @functools.cached_property
+    def usual(self) -> Mapping[str, Any]:
+        """How it is to write where nobody says: as the adapter's own folder has it, else that of its base."""
+        own = self.folder is not None and self.adapter is not None and (self.folder / GENERATION).is_file()
+        return generation_of(self.folder) if own and self.folder is not None else self.model.generation
+
+    @functools.cached_property
     def batched(self) -> bool:
         """Whether texts of different requests can share its calls."""
         return self.writes and fits(self.model)
@@ -62,7 +68,7 @@ class Served:
     @functools.cached_property
     def speech(self) -> Speech:
         """How it is talked to. InputError where there is no way."""
-        return Speech(self.model, self.tokenizer)
+        return Speech(self.model, self.tokenizer, usual=self.usual)
 
 
 def read_models(sources: Sequence[Any], *, dtype: str = "float32", device: str = "cpu") -> list[Served]:

@@ -59,17 +59,18 @@ class TooLong(InputError):
 
 class Speech:
     """How this model is talked to. `dialogue`: with a persona and turns, not with messages · `history`: turns that it sees at most, the
-    newest of them; of a dialogue as many as it learned with, else None: all that fit."""
+    newest of them; of a dialogue as many as it learned with, else None: all that fit · `usual`: how it is to write where nobody says, if
+    not as the model's own `generation`."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, history: int | None = None) -> None:
+    def __init__(self, model: Model, tokenizer: Tokenizer, history: int | None = None, *, usual: Mapping[str, Any] | None = None) -> None:
         """InputError when there is no way to talk to it."""
         model.must_write()
-        self.model, self.tokenizer = model, tokenizer
-        learned, usual = learning(model)
+        self.model, self.tokenizer, self.usual = model, tokenizer, model.generation if usual is None else usual
+        learned, turns = learning(model)
         templated = tokenizer.extra.get("chat_template") is not None
         either = model.config.task == "double-heads" or not templated  # where nobody recorded what it learned by last
         self.dialogue = speakers_of(tokenizer) is not None and (learned == "dialogue" or (learned != "instruct" and either))
-        self.history = usual if history is None and self.dialogue else history
+        self.history = turns if history is None and self.dialogue else history
         self.front, self.stops = ("", ()) if self.dialogue else marks(template_of(tokenizer), special_names(tokenizer.target))
 
     # ---- what was said, as a prompt
@@ -125,7 +126,7 @@ class Speech:
         context = self.model.context
         if self.model.reads == "source":
             return context, context
-        asked = settle(options, self.model.generation, self.model.reads).options
+        asked = settle(options, self.usual, self.model.reads).options
         context = min(context, asked.max_length or context)
         wanted = min(asked.max_new_tokens or LEFT, context // 2)
         return context - min(LEAST, wanted), context - wanted
@@ -149,7 +150,7 @@ class Speech:
         if (asked.num_return_sequences or 1) > 1:
             raise InputError("a chat has one answer to a message: leave num_return_sequences out")
         own = asked.given
-        said = inherited(self.model.generation, own, {})
+        said = inherited(self.usual, own, {})
         both, more = {**said, **own}, {}
         searches = both.get("num_beams", 1) > 1 or both.get("penalty_alpha") or own.get("do_sample") is False or own.get("temperature") == 0
         if not searches and not said.get("do_sample"):
@@ -165,7 +166,7 @@ class Speech:
         of the user. Special tokens that say nothing are not written."""
         if asked.constraints:  # these say themselves when a text is whole
             return asked
-        words, said = self.tokenizer.target, inherited(self.model.generation, asked.given, {})
+        words, said = self.tokenizer.target, inherited(self.usual, asked.given, {})
         known = asked.eos_token_id or listed(said.get("eos_token_id")) or listed(self.model.config.eos_token_id)
         silent = set(words.silent_ids) - set(known)
         ends = (*known, *sorted(words.special_ids - silent - set(known)))

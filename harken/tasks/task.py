@@ -7,7 +7,7 @@ its field. A file of this folder defines one task, `TASK`; tasks/table.py finds 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,12 +44,19 @@ class Prepared:
 
 @dataclass
 class Tools:
-    """What a task works with. `asked`: the name it was asked for by, as in translation_en_to_fr · `ledger`: what was read and cut."""
+    """What a task works with. `asked`: the name it was asked for by, as in translation_en_to_fr · `ledger`: what was read and cut ·
+    `own`: how it is to write where nobody says, if not as the model's own `generation`."""
 
     model: Model
     tokenizer: Tokenizer
     asked: str
     ledger: Ledger
+    own: Mapping[str, Any] | None = None
+
+    @property
+    def usual(self) -> Mapping[str, Any]:
+        """How it writes where nobody says."""
+        return self.model.generation if self.own is None else self.own
 
     @functools.cached_property
     def single(self) -> Frame:

@@ -58,7 +58,7 @@ def with_task(tools: Tools, options: WriteOptions, said: Mapping[str, Any] | Non
     said = said if isinstance(said, dict) else {}
     prefix = said.get("prefix", tools.model.config.extra.get("prefix")) if options.prefix is None else options.prefix
     file = {name: value for name, value in said.items() if name != "prefix"}
-    settled = settle(options.decoding, {**tools.model.generation, **file}, tools.model.reads).options if file else options.decoding
+    settled = settle(options.decoding, {**tools.usual, **file}, tools.model.reads).options if file else options.decoding
     values = {f.name: getattr(settled, f.name) for f in dataclasses.fields(DecodeOptions)}
     return dataclasses.replace(options, **values, prefix=prefix or "", stop_sequence=())
 

@@ -19,11 +19,13 @@ from harken.cli import main
 from harken.commands.asked import JUDGED, OPTIONS, check
 from harken.commands.eval import EvalOptions, trained_on
 from harken.data.labelled import read_labelled
+from harken.data.ledger import Ledger
 from harken.data.texts import digest
 from harken.families.table import build, config_class
 from harken.fit import talked
-from harken.fit.judged import learned_from
+from harken.fit.judged import baselines, common, learned_from
 from harken.nn.models import Model
+from harken.objectives.classification import lay
 from harken.objectives.objective import LABELLED
 from harken.text.frames import FRAMES
 from harken.text.tokenizer import Tokenizer
@@ -33,10 +35,10 @@ ROWS = [{"text": f"a {word} film", "label": label} for word, label in zip("abcde
 LONG = {"text": "a film of many words " * 4, "label": "pos"}
 
 
-def bert(task: str, *labels: str) -> tuple[Model, Tokenizer]:
-    """A model by chance, which reads 32 tokens; labels in another order change nothing but their numbers."""
+def bert(task: str, *labels: str, context: int = 32) -> tuple[Model, Tokenizer]:
+    """A model by chance; labels in another order change nothing but their numbers."""
     tokenizer = train_tokenizer("char", ["abcdefghijklmnopqrstuvwxyz ."], frame=FRAMES["bert"])
-    config: Any = config_class("bert").sized(16, 1, 2, 32, tokenizer.vocab_size, 0.0)
+    config: Any = config_class("bert").sized(16, 1, 2, context, tokenizer.vocab_size, 0.0)
     config.task, config.pad_token_id, config.initializer_range = task, tokenizer.pad_id, 0.4
     if labels:
         config.id2label, config.problem_type = dict(enumerate(labels)), "single_label_classification"
@@ -55,8 +57,8 @@ def written(path: Path, rows: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-def folder(path: Path, *labels: str) -> str:
-    save(*bert("classification", *labels), path)
+def folder(path: Path, *labels: str, context: int = 32) -> str:
+    save(*bert("classification", *labels, context=context), path)
     return str(path)
 
 
@@ -86,6 +88,28 @@ def test_two_models_may_have_their_labels_in_another_order(tmp_path: Path) -> No
         assert each["difference"] == 0 and each["p"] == 1 and each["other"] == found.metrics[name]
     with pytest.raises(InputError, match="not measured by the same numbers: give two that learned the same labels"):
         harken.evaluate(one, data, against=folder(tmp_path / "three", "neg", "neutral", "pos"))
+
+
+def test_two_models_are_compared_on_what_both_have_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shorter one leaves out an example amid the others, the longer one another."""
+    middle = [{"text": "a film of many many words", "label": "neg"}, LONG]
+    data = written(tmp_path / "a.jsonl", [*ROWS[:3], *middle, *ROWS[3:]])
+    long, short = folder(tmp_path / "long", "neg", "pos"), folder(tmp_path / "short", "neg", "pos", context=24)
+    found = harken.evaluate(long, data, overflow="drop", against=short)
+    assert found.examples == 13 and "compared on 12 examples" in capsys.readouterr().err and found.against is not None
+    alone = [harken.evaluate(each, written(tmp_path / "both.jsonl", ROWS)).metrics["accuracy"] for each in (long, short)]
+    assert [found.against["accuracy"][side] for side in ("value", "other")] == alone
+    with pytest.raises(InputError, match="no example in common"):
+        common(np.array([0, 2]), np.array([1, 3]))
+
+
+def test_baselines_are_measured_on_what_was_read(tmp_path: Path) -> None:
+    examples = read_labelled(written(tmp_path / "a.jsonl", [LONG, *ROWS]))
+    _, tokenizer = bert("classification", "neg", "pos")
+    laid = lay(examples, tokenizer, ("neg", "pos"), "single_label_classification", 32, Ledger(), overflow="drop")
+    assert laid.kept.tolist() == list(range(1, 13))
+    found = baselines("classification", examples, laid, examples)
+    assert found["majority"]["accuracy"] == 8 / 12
 
 
 @pytest.mark.parametrize(

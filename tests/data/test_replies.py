@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harken.data.dialogues import read_dialogues
-from harken.data.exchanges import lay
+from harken.data.exchanges import SHARE, lay
 from harken.data.ledger import Ledger
 from harken.data.replies import FEW, Way, pools
 from harken.data.segments import SPEAKERS
@@ -43,6 +43,19 @@ def test_what_is_measured_on_is_drawn_likewise(folder):
     for example in with_candidates(read_dialogues(folder)):
         names = {text.split()[2] for text in example.candidates[0]}
         assert len(example.candidates[0]) == 19 and (names == {example.source.split(".")[0]} or example.source == "few.jsonl")
+
+
+def test_a_candidate_that_does_not_fit_is_cut_and_counted(tmp_path):
+    """All models choose among the same ones, in the order that they were named in."""
+    named = [" ".join([f"no{i}"] * (100 if i == 1 else 3)) for i in range(3)]
+    row = {"history": ["hello there"], "response": "hello friend", "candidates": [*named, "hello friend"]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    examples, ledger = read_dialogues(tmp_path / "a.jsonl"), Ledger()
+    words = train_words([*named, "hello there friend"], specials=SPEAKERS)
+    source = lay(examples, words, Way(candidates=4), 32, ledger)
+    right, *wrong = source.goal.choices(source, 0, 0)[0].replies
+    assert words.decode(right[:-1]) == "hello friend" and [words.decode(each[:-1]).split()[0] for each in wrong] == ["no0", "no1", "no2"]
+    assert [len(each) - 1 for each in wrong] == [3, 32 // SHARE, 3] and ledger.get("tokens", "candidates cut to fit") == 1
 
 
 def test_pools():

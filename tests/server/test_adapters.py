@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,25 @@ def test_adapters_share_their_base_and_its_calls(folders: list[str], run: Any) -
     found, features = run(models, work)
     assert found == alone * 3
     assert features[0] != features[1] != features[2]
+
+
+def test_an_adapter_writes_as_its_own_folder_says(folders: list[str], run: Any, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(folders[1], own)
+    (own / "generation_config.json").write_text('{"max_new_tokens": 3, "min_new_tokens": 3}')
+    models = read_models([folders[0], folders[1], str(own)])
+    assert models[2].model is models[0].model and dict(models[1].usual) == dict(models[0].usual) != dict(models[2].usual)
+
+    async def work(engine: Any) -> Any:
+        async def one(served: Any) -> Any:
+            async with await engine.write(served, ["abc"], DecodeOptions(min_new_tokens=2)) as writing:
+                return (await writing.all())[0]
+
+        return await asyncio.gather(*map(one, models))
+
+    answers = run(models, work)
+    alone = [generate(*harken.load(Path(folder)), ["abc"], DecodeOptions(min_new_tokens=2))[0] for folder in (folders[1], own)]
+    assert len(answers[2].ids) == 3 and answers[2] == alone[1] and answers[1].ids[:3] == answers[2].ids
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])

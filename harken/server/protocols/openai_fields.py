@@ -105,7 +105,7 @@ def decoding(served: Served, asked: Sampling, most: int | None, **more: Any) -> 
         **more,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    said = inherited(served.model.generation, given, {})
+    said = inherited(served.usual, given, {})
     searched = (said.get("num_beams") or 1) > 1 or said.get("penalty_alpha")
     if served.model.reads == "text" and not searched and not {"temperature", "top_p", "top_k", "min_p"} & given.keys():
         given["do_sample"] = True

@@ -99,7 +99,7 @@ def routes(server: Server) -> APIRouter:
             prompt = await asyncio.to_thread(encoded_prompt, served, body.ids or body.prompt)
             options = decoding(served, asked, body.max_tokens or min(TOKENS, engine.limits.max_new_tokens))
             known = [] if served.model.reads == "source" else await heard(request, engine.weigh(served, prompt.ids, body.top))
-            usual = inherited(served.model.generation, options.given, {})
+            usual = inherited(served.usual, options.given, {})
             if (usual.get("num_beams") or 1) > 1 and served.model.reads == "text":  # alternatives are of one token after the other
                 options = dataclasses.replace(options, num_beams=1, num_return_sequences=1)
             top = body.top if served.batched and not usual.get("penalty_alpha") else 0
