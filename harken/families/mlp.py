@@ -26,7 +26,7 @@ class MLPConfig(Config):
     """`n_context`: tokens looked back, the current one included · `direct`: the W x of the paper, inputs straight to the output."""
 
     model_type: ClassVar[str] = "mlp"
-    rate: ClassVar[float] = 2.5
+    rate: ClassVar[float] = 1.25
 
     n_context: int = 8
     n_embd: int = 64

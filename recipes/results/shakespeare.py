@@ -48,7 +48,7 @@ def steps(lab: Lab) -> None:
         name = f"mixture-{seed}"
         runs.append(lab.train(name, train, valid=shown, examples="running", tokenizer="char", model="mixture", parts="llama,ngram",
                               context=context, width=128, layers=6, heads=4, dropout=0.1, average=0.998, minutes=5.0,
-                              seed=seed))  # fmt: skip
+                              learning_rate=0.00283, seed=seed))  # fmt: skip
         losses.append(lab.step(f"{name}-loss", lambda name=name: nats(str(lab.run(name)), valid, context // 4)))
         lab.found(f"mixture, seed {seed}: nats per character", losses[-1], most=1.4697, beside="1.4697 (nanoGPT, GPU)",
                   minutes=lab.minutes(runs[-1]))  # fmt: skip

@@ -68,8 +68,8 @@ def steps(lab: Lab) -> None:
     parts = f"{lab.run(called(transformer))},{lab.run(called(counts))}"
     ways: dict[str, dict[str, Any]] = {
         counts: {"model": "ngram", "order": 5, **shown},
-        "LSTM": {"model": "lstm", "width": 256, "layers": 1, **network},
-        transformer: {"model": "llama", "width": 192, "layers": 4, "heads": 6, **network},
+        "LSTM": {"model": "lstm", "width": 256, "layers": 1, "learning_rate": 0.01, **network},
+        transformer: {"model": "llama", "width": 192, "layers": 4, "heads": 6, "learning_rate": 0.00231, **network},
         mixture: {"model": "mixture", "parts": parts, "data": paths["valid"]},
         recent: {"model": "mixture", "parts": parts, "data": paths["valid"], "recent": 350},
     }

@@ -72,7 +72,7 @@ def test_minutes_lay_the_schedule_over_the_time(lines, tmp_path):
     assert 1 < trained.seconds < time.monotonic() - began + 0.5
     rates = [json.loads(line).get("learning_rate") for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     rates = [rate for rate in rates if rate is not None]
-    assert max(rates) > 0.8 * 4e-3
+    assert max(rates) > 0.8 * 8e-3
     assert rates[-1] < 0.1 * max(rates)
 
 
