@@ -103,10 +103,11 @@ class Optimizer:
             for name, part in model.named_modules()
             if kind == "muon" and isinstance(part, Linear) and in_block(name) and part.weight in scales
         }
-        rest = [p for p in scales if p not in hidden]
+        shares = {part.weight: part.first for name, part in model.named_modules() if isinstance(part, Linear) and not in_block(name)}
+        rest = {p: scale * shares.get(p, 1.0) for p, scale in scales.items() if p not in hidden}
         groups = [
-            *_groups([p for p in rest if p.dim() > 1], scales, weight_decay),
-            *_groups([p for p in rest if p.dim() <= 1], scales, 0.0),
+            *_groups([p for p in rest if p.dim() > 1], rest, weight_decay),
+            *_groups([p for p in rest if p.dim() <= 1], rest, 0.0),
         ]
         self.parts: list[torch.optim.Optimizer] = []
         if groups:

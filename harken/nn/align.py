@@ -29,6 +29,8 @@ class Alignment(nn.Module):
         self.score, self.window = score, window
         self.place = None if predicts is None else Linear(predicts, predicts, bias=False)
         self.aim = None if predicts is None else Linear(predicts, 1, bias=False)
+        if self.aim is not None and predicts is not None:
+            self.aim.first = predicts**-0.5  # at the full rate σ soon says 0 or 1 alone, and learns nothing any more
 
     def forward(
         self, h: Tensor, memory: Tensor, keys: Tensor, sources: Tensor, steps: Tensor, *, exact: bool = False

@@ -75,6 +75,19 @@ def test_every_parameter_has_one_optimizer_and_hidden_matrices_have_muon(family)
     assert muon == {id(p) for name, p in model.named_parameters() if any(part in name for part in layers) and p.dim() == 2}
 
 
+def test_what_says_where_to_look_begins_and_moves_little():
+    """At the full rate local-p's centres were 0 and the end of the source alone, and stayed there."""
+    model = build(Seq2SeqConfig(vocab_size=20, hidden_size=64, attention="local-p"), seed=0)
+    aim, mix = model.align.aim.weight, model.mix.weight
+    before = [aim.detach().clone(), mix.detach().clone()]
+    assert before[0].std().item() < before[1].std().item() / 4
+    for p in (aim, mix):
+        p.grad = torch.ones_like(p)
+    Optimizer(model, "muon", 0.01, 0.0).step(0.01)
+    moved = [(p.detach() - was).abs().mean().item() for p, was in zip((aim, mix), before, strict=True)]
+    assert moved[0] == pytest.approx(moved[1] / 8, rel=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
 def test_an_optimizer_restored_from_its_tensors_goes_on_the_same(kind):
     def step(optimizer, model, n):
