@@ -209,7 +209,7 @@ def gathered(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]
 def written(model: Model, tokenizer: Tokenizer, examples: Sequence[Dialogue], laid: Laid, way: Way, options: Any) -> list[Any]:
     """Word F1, repetition and distinct words of what a model says in place of evenly spread replies. `options`: answers (how many at
     most), and those that `manner` reads."""
-    how, most = manner(options, NEW), options.answers
+    how, most, room = manner(options, NEW), options.answers, model.context - min(NEW, model.context // 2)
     tallies: list[Any] = [Tally(WordF1()), Tally(Repetition()), Distinct()]
     places = np.unique(np.linspace(0, len(laid.goal.said) - 1, min(most, len(laid.goal.said))).astype(int)) if most else np.zeros(0, int)
     for at in range(0, len(places), ROWS):
@@ -217,7 +217,7 @@ def written(model: Model, tokenizer: Tokenizer, examples: Sequence[Dialogue], la
         for number, place in laid.goal.said[places[at : at + ROWS]].tolist():
             example = examples[number]
             turns = Turns(example.persona, example.turns[max(0, place - way.history) : place])
-            asked.append(shortened(tokenizer, turns, max(2, model.context - NEW))[0])
+            asked.append(shortened(tokenizer, turns, room)[0])
             wanted.append(example.turns[place])
             before.append(example.turns[:place][place % 2 :: 2])
         said = [one.text for one in generate(model, tokenizer, asked, how)]

@@ -50,10 +50,15 @@ class Served:
         return bool(getattr(getattr(self.model, "head", None), "writes", True))
 
     @functools.cached_property
+    def own(self) -> Mapping[str, Any] | None:
+        """How an adapter is to write where nobody says, if its own folder has that."""
+        folder = self.folder if self.adapter is not None else None
+        return generation_of(folder) if folder is not None and (folder / GENERATION).is_file() else None
+
+    @property
     def usual(self) -> Mapping[str, Any]:
-        """How it is to write where nobody says: as the adapter's own folder has it, else that of its base."""
-        own = self.folder is not None and self.adapter is not None and (self.folder / GENERATION).is_file()
-        return generation_of(self.folder) if own and self.folder is not None else self.model.generation
+        """How it is to write where nobody says."""
+        return self.model.generation if self.own is None else self.own
 
     @functools.cached_property
     def batched(self) -> bool:
@@ -68,7 +73,7 @@ class Served:
     @functools.cached_property
     def speech(self) -> Speech:
         """How it is talked to. InputError where there is no way."""
-        return Speech(self.model, self.tokenizer, usual=self.usual)
+        return Speech(self.model, self.tokenizer, own=self.own)
 
 
 def read_models(sources: Sequence[Any], *, dtype: str = "float32", device: str = "cpu") -> list[Served]:

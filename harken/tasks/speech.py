@@ -59,19 +59,24 @@ class TooLong(InputError):
 
 class Speech:
     """How this model is talked to. `dialogue`: with a persona and turns, not with messages · `history`: turns that it sees at most, the
-    newest of them; of a dialogue as many as it learned with, else None: all that fit · `usual`: how it is to write where nobody says, if
-    not as the model's own `generation`."""
+    newest of them; of a dialogue as many as it learned with, else None: all that fit · `own`: how it is to write where nobody says, if
+    not as the model's `generation`."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, history: int | None = None, *, usual: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, model: Model, tokenizer: Tokenizer, history: int | None = None, *, own: Mapping[str, Any] | None = None) -> None:
         """InputError when there is no way to talk to it."""
         model.must_write()
-        self.model, self.tokenizer, self.usual = model, tokenizer, model.generation if usual is None else usual
+        self.model, self.tokenizer, self.own = model, tokenizer, own
         learned, turns = learning(model)
         templated = tokenizer.extra.get("chat_template") is not None
         either = model.config.task == "double-heads" or not templated  # where nobody recorded what it learned by last
         self.dialogue = speakers_of(tokenizer) is not None and (learned == "dialogue" or (learned != "instruct" and either))
         self.history = turns if history is None and self.dialogue else history
         self.front, self.stops = ("", ()) if self.dialogue else marks(template_of(tokenizer), special_names(tokenizer.target))
+
+    @property
+    def usual(self) -> Mapping[str, Any]:
+        """How it writes where nobody says."""
+        return self.model.generation if self.own is None else self.own
 
     # ---- what was said, as a prompt
 

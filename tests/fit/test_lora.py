@@ -38,7 +38,7 @@ def home(tmp_path_factory) -> Path:
     (folder / "second.txt").write_text("".join(f"{line}\n" for line in lines(1, 100, "nie")))
     labelled = [{"text": line, "label": "a" if "ma" in line else "other"} for line in lines(2, 90, "lo")]
     (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
-    harken.train(str(folder / "first.txt"), out=str(folder / "base"), steps=40, examples="lines", **SMALL)
+    harken.train(str(folder / "first.txt"), out=str(folder / "base"), steps=40, examples="lines", learning_rate=0.005, **SMALL)
     return folder
 
 

@@ -143,7 +143,7 @@ def told(served: Served, task: str, options: DecodeOptions, limit: int, asked: P
     """(what stands in front of every input, the options with what config.json says for the task). `limit`: as of `within`.
 
     InputError for a model that was not made for the task, and for languages that are missing, or that it was not taught."""
-    found, tools = task_named(task), Tools(served.model, served.tokenizer, task, Ledger(), served.usual)
+    found, tools = task_named(task), Tools(served.model, served.tokenizer, task, Ledger(), served.own)
     if found.name != "text-generation":  # which a model that reads a source answers, too
         head_of(found, task, served.model.config, f"the model {served.name!r}", own=True)
     settled = found.once(tools, WriteOptions(**vars(options), src_lang=asked.src_lang, tgt_lang=asked.tgt_lang))
