@@ -29,6 +29,8 @@ SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 LAST = "Ask for another answer"
 SEEN = """(() => { const blank = Object.assign(document.createElement('canvas'), { width: 64, height: 64 }).toDataURL();
   return [...document.querySelectorAll('.overview canvas')].map(canvas => canvas.toDataURL() !== blank) })()"""
+FRAMES = """new Promise(done => { const end = performance.now() + 400; let frames = 0;
+  requestAnimationFrame(function frame() { frames++; performance.now() < end ? requestAnimationFrame(frame) : done(frames) }) })"""
 GROWN = """window.grown = new Set();
 new MutationObserver(() => grown.add(document.querySelector('.theirs .text')?.textContent.length))
   .observe(document.querySelector('.log'), { subtree: true, childList: true, characterData: true })"""
@@ -155,6 +157,7 @@ def test_stop_ends_an_answer_here_and_on_the_server(opened: Any, server: Server)
     page = opened("chat", "long")
     say(page, "hello")
     until(page, "document.querySelector('.theirs .text')?.textContent.length > 3")
+    assert page.evaluate(FRAMES) > 4, "a page that writes still draws and hears"
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name=LAST).wait_for()
     assert "stopped" in page.locator(".log .theirs .tools").inner_text()

@@ -60,10 +60,19 @@ function keyed(old, message) {
 /** What the server says, as JSON. */
 export const ask = async (path, body = null, signal = undefined) => (await respond(path, body, signal)).json();
 
-/** The events of a stream, as JSON, as they come. */
+const TURN = 30;
+
+/** Lets the page draw itself and hear clicks: reading what is there already gives it no turn. */
+const turn = () => new Promise(resolve => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => (port1.close(), resolve());
+  port2.postMessage(null);
+});
+
+/** The events of a stream, as JSON, as they come; of many at once the page has its turn every TURN milliseconds. */
 export async function* events(path, body, signal) {
   const reader = (await respond(path, body, signal)).body.pipeThrough(new TextDecoderStream()).getReader();
-  let held = "";
+  let held = "", last = performance.now();
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
@@ -74,6 +83,10 @@ export async function* events(path, body, signal) {
       if (!text || text === "[DONE]") continue;
       const event = JSON.parse(text);
       if (event.error) throw new Wrong(sentence(event.error.message));
+      if (performance.now() - last > TURN) {
+        await turn();
+        last = performance.now();
+      }
       yield event;
     }
   }
